@@ -1,0 +1,2 @@
+//! The `uphaul` binary.
+fn main() {}

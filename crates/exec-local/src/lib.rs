@@ -1,0 +1,1 @@
+//! RemoteExecutor on this machine.

@@ -1,0 +1,1 @@
+//! RemoteExecutor over simulated hosts with planned faults.

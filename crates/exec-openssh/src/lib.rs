@@ -1,0 +1,1 @@
+//! RemoteExecutor over the system's ssh.

@@ -1,0 +1,1 @@
+//! Hosts, runs, their log and leases in SQLite.
