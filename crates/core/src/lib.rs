@@ -10,6 +10,9 @@
 pub mod ids;
 pub mod machine;
 pub mod plan;
+pub mod quote;
 
 #[cfg(feature = "driver")]
 pub mod ports;
+#[cfg(feature = "driver")]
+pub mod script;

@@ -11,7 +11,7 @@ use crate::ids::{HostName, RefName, Revision, name_type};
 pub const PLAN_VERSION: u16 = 1;
 
 name_type! {
-    /// An absolute path on a host: no NUL or line break, no `.` or `..` part, at most 1024 bytes.
+    /// An absolute path on a host: no control character, `$` or `%`, no `.` or `..` part, at most 1024 bytes.
     AbsPath, "path", check_path
 }
 name_type! {
@@ -245,6 +245,10 @@ fn check_path(text: &str) -> Result<(), String> {
     }
     if text.split('/').any(|part| matches!(part, "." | "..")) {
         return Err("has a `.` or `..` part".into());
+    }
+    // systemd-run reads `$` and `%` in the words of a unit.
+    if text.contains(['$', '%']) {
+        return Err("has a `$` or `%`".into());
     }
     Ok(())
 }

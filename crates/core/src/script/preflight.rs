@@ -1,0 +1,481 @@
+//! What preflight read, judged: everything that would stop an update, in one report.
+
+mod rights;
+
+use std::collections::BTreeMap;
+
+use super::Answer;
+use crate::ids::Revision;
+use crate::machine::{Input, Observation, Problem, Reason};
+use crate::plan::{Dirty, Health, Manager, Plan, Scope};
+
+/// The least git that has what the scripts use.
+const GIT_MIN: (u32, u32) = (2, 20);
+/// The least systemd.
+const SYSTEMD_MIN: u32 = 235;
+/// The least free space at the checkout, in KiB, and free inodes: less than this stops no update that changes a
+/// line, but the next install.
+const SPACE_MIN_KIB: u64 = 100 * 1024;
+const INODES_MIN: u64 = 1000;
+
+/// Something worth saying that does not stop the update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// A stable word for it.
+    pub code: &'static str,
+    /// What was found.
+    pub text: String,
+}
+
+/// The report of one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preflight {
+    /// What would stop the update.
+    pub problems: Vec<Problem>,
+    /// What is worth saying.
+    pub findings: Vec<Finding>,
+    /// The commit that is checked out.
+    pub head: Option<Revision>,
+    /// Whether the service runs and its health check passes now.
+    pub healthy: bool,
+    /// Tracked files changed by hand, as `git status --porcelain` tells them; at most 21.
+    pub dirty: Vec<String>,
+    /// `newer`, `older` or `diverged`, where the host has the target already.
+    pub relation: Option<String>,
+    /// The commits between, `hash subject`, newest first; at most 20.
+    pub commits: Vec<String>,
+    /// Who holds the host, if somebody else does.
+    pub held: Option<String>,
+    /// The host's own URL of origin.
+    pub remote: Option<String>,
+}
+
+impl Preflight {
+    /// Whether the host runs the target already, proved.
+    pub fn already_there(&self, plan: &Plan) -> bool {
+        self.head.as_ref() == Some(&plan.target) && self.healthy && self.dirty.is_empty()
+    }
+
+    /// What the machine is told.
+    pub fn input(self, plan: &Plan) -> Input {
+        if let Some(by) = self.held {
+            return Input::Failed(Reason::Held { by });
+        }
+        if !self.problems.is_empty() {
+            return Input::Failed(Reason::Refused { problems: self.problems });
+        }
+        if self.already_there(plan) && !plan.policy.force {
+            return Input::Succeeded(Observation::AlreadyThere);
+        }
+        Input::Succeeded(Observation::Nothing)
+    }
+}
+
+/// Collects problems.
+struct Judge<'a> {
+    plan: &'a Plan,
+    answer: &'a Answer,
+    problems: Vec<Problem>,
+    findings: Vec<Finding>,
+}
+
+/// Judges what preflight read.
+pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
+    let mut judge = Judge { plan, answer, problems: Vec::new(), findings: Vec::new() };
+    judge.tools();
+    if judge.checkout() {
+        judge.remote();
+        judge.tree();
+        judge.space();
+    }
+    judge.manager();
+    judge.install();
+    judge.health();
+    if answer.get("end").is_none() && answer.get("path") != Some("missing") {
+        judge.problem(
+            "garbled",
+            "the host's report was cut off".into(),
+            "try again; look at the login shell of the user".into(),
+        );
+    }
+    let text = |key: &str| answer.get(key).filter(|value| !value.is_empty()).map(ToOwned::to_owned);
+    Preflight {
+        head: answer.get("head").and_then(|head| head.parse().ok()),
+        healthy: answer.get("healthy") == Some("1"),
+        dirty: answer.all("dirty").map(ToOwned::to_owned).collect(),
+        relation: text("relation"),
+        commits: answer.all("commit").map(ToOwned::to_owned).collect(),
+        held: text("held"),
+        remote: text("remote"),
+        problems: judge.problems,
+        findings: judge.findings,
+    }
+}
+
+impl Judge<'_> {
+    fn problem(&mut self, code: &str, found: String, fix: String) {
+        self.problems.push(Problem { code: code.into(), found, fix });
+    }
+
+    fn finding(&mut self, code: &'static str, text: String) {
+        self.findings.push(Finding { code, text });
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.answer.get(key).unwrap_or_default()
+    }
+
+    fn systemd(&self) -> Option<(Scope, Vec<String>)> {
+        match &self.plan.service.manager {
+            Manager::Systemd { scope, units } => {
+                Some((*scope, units.iter().map(ToString::to_string).collect()))
+            }
+            Manager::Commands { .. } => None,
+        }
+    }
+
+    fn tools(&mut self) {
+        let have: Vec<&str> = self.answer.all("tool").filter_map(|line| line.split(' ').next()).collect();
+        let needed = [
+            ("git", "git"),
+            ("flock", "util-linux"),
+            ("setsid", "util-linux"),
+            ("timeout", "coreutils"),
+            ("mkfifo", "coreutils"),
+            ("stdbuf", "coreutils"),
+        ];
+        let missing: Vec<(&str, &str)> =
+            needed.into_iter().filter(|(tool, _)| !have.contains(tool)).collect();
+        for (tool, package) in missing {
+            self.problem(
+                "tool-missing",
+                format!("{tool} is not on the host"),
+                format!("install the package {package}"),
+            );
+        }
+        let git = numbers(self.get("git_version"));
+        if let [major, minor, ..] = git[..]
+            && (major, minor) < GIT_MIN
+        {
+            let found = format!("git {major}.{minor} is older than {}.{}", GIT_MIN.0, GIT_MIN.1);
+            self.problem("git-old", found, "install a newer git on the host".into());
+        }
+        if self.systemd().is_some() {
+            let version = numbers(self.get("systemd_version")).first().copied();
+            match version {
+                Some(version) if version >= SYSTEMD_MIN && self.get("systemd_runs") == "1" => {}
+                Some(version) if version < SYSTEMD_MIN => self.problem(
+                    "systemd-old",
+                    format!("systemd {version} is older than {SYSTEMD_MIN}"),
+                    "use service.commands instead of service.unit".into(),
+                ),
+                Some(_) | None => self.problem(
+                    "no-systemd",
+                    "systemd does not run on this host".into(),
+                    "set service.commands.restart and service.commands.status".into(),
+                ),
+            }
+        }
+    }
+
+    /// Whether there is a checkout to say more about.
+    fn checkout(&mut self) -> bool {
+        let path = self.plan.service.path.to_string();
+        let user = self.get("user").to_owned();
+        if self.get("path") == "missing" {
+            let fix = format!("clone the repository there as its owner: git clone URL {path}");
+            self.problem("no-path", format!("{path} does not exist, or {user} may not see it"), fix);
+            return false;
+        }
+        let owner = self.get("path_owner").to_owned();
+        if self.answer.get("git_dir").is_none() {
+            let said = self.get("git_error").to_owned();
+            if said.contains("dubious ownership") {
+                let fix = format!("set service.user = {owner:?} (or log in as {owner})");
+                self.problem(
+                    "owner",
+                    format!("{path} belongs to {owner}, and git refuses it for {user}"),
+                    fix,
+                );
+            } else {
+                self.problem(
+                    "no-checkout",
+                    format!("{path} is not a git checkout: {said}"),
+                    format!("clone the repository to {path}"),
+                );
+            }
+            return false;
+        }
+        let top = self.get("top").to_owned();
+        if !top.is_empty() && top != path.trim_end_matches('/') {
+            self.finding("subfolder", format!("{path} lies in the checkout {top}"));
+        }
+        if self.get("git_writable") != "1" || self.get("path_writable") != "1" {
+            let fix = format!("set service.user = {owner:?}, or chown -R {user} {path}");
+            self.problem("owner", format!("{user} may not write {path} (it belongs to {owner})"), fix);
+        }
+        if self.get("head").is_empty() {
+            self.problem(
+                "no-commit",
+                format!("{path} has no commit checked out"),
+                format!("git -C {path} checkout BRANCH"),
+            );
+        }
+        if let Some(lock) = self.answer.get("index_lock").map(ToOwned::to_owned) {
+            let fix = format!(
+                "if no git works there, remove it: rm {}",
+                lock.split(',').next().unwrap_or_default()
+            );
+            self.problem("index-lock", format!("git's lock is there: {lock}"), fix);
+        }
+        true
+    }
+
+    fn remote(&mut self) {
+        let path = self.plan.service.path.to_string();
+        let url = self.get("remote").to_owned();
+        if url.is_empty() {
+            self.problem(
+                "no-remote",
+                format!("{path} has no remote named origin"),
+                format!("git -C {path} remote add origin URL"),
+            );
+            return;
+        }
+        let code = self.get("remote_code").to_owned();
+        if code != "0" {
+            let said: Vec<&str> = self.answer.all("remote_error").collect();
+            let said = if code == "124" {
+                format!("no answer within {} s", self.plan.limits.git_s)
+            } else {
+                said.join(" / ")
+            };
+            let fix = format!(
+                "as {} on the host, run: git -C {path} ls-remote origin (an agent forwarded by ssh is not there for an \
+                 update; use a deploy key)",
+                self.get("user")
+            );
+            self.problem("remote", format!("git ls-remote origin ({url}) fails: {said}"), fix);
+        }
+        if self.get("submodules") == "1" && !self.plan.service.submodules {
+            self.finding("submodules", "the checkout has .gitmodules, and service.submodules is off".into());
+        }
+    }
+
+    fn tree(&mut self) {
+        let path = self.plan.service.path.to_string();
+        let dirty: Vec<String> = self.answer.all("dirty").map(ToOwned::to_owned).collect();
+        if !dirty.is_empty() {
+            let listed =
+                dirty.iter().take(20).map(|line| line.trim().to_owned()).collect::<Vec<_>>().join(", ");
+            let more = if dirty.len() > 20 { ", and more" } else { "" };
+            let found = format!("tracked files were changed by hand: {listed}{more}");
+            match self.plan.policy.dirty {
+                Dirty::Refuse => {
+                    let fix = format!(
+                        "commit or undo them (git -C {path} diff), or set service.dirty to \"stash\" or \"discard\""
+                    );
+                    self.problem("dirty-tree", found, fix);
+                }
+                Dirty::Stash => self.finding("dirty-tree", format!("{found}; they will be stashed")),
+                Dirty::Discard => self
+                    .finding("dirty-tree", format!("{found}; they will be discarded (and kept under a ref)")),
+            }
+        }
+        let in_way = self.get("in_way").trim().to_owned();
+        if !in_way.is_empty() {
+            self.problem(
+                "in-the-way",
+                format!("untracked files are in the way of the target: {in_way}"),
+                "move or remove them".into(),
+            );
+        }
+        self.drift();
+        match self.get("relation") {
+            "older" if self.get("head") != self.plan.target.as_str() => {
+                self.finding(
+                    "older",
+                    format!("the target is older than what is checked out ({})", self.get("head")),
+                );
+            }
+            "diverged" => self.finding(
+                "diverged",
+                format!("the target has diverged from what is checked out ({})", self.get("head")),
+            ),
+            _ => {}
+        }
+    }
+
+    fn drift(&mut self) {
+        let head = self.get("head").to_owned();
+        let fix = "look at the host; then `uphaul version HOST` to record what it runs, or --accept-drift"
+            .to_owned();
+        match &self.plan.recorded {
+            _ if self.plan.policy.accept_drift || head.is_empty() => {}
+            Some(recorded) if recorded.as_str() != head => {
+                self.problem(
+                    "drift",
+                    format!("the host has {head} checked out, and the record says {recorded}"),
+                    fix,
+                );
+            }
+            None if self.get("healthy") != "1" => {
+                let seen = format!("{}{}", self.get("not_running"), self.get("health_error"));
+                let found =
+                    format!("nothing is recorded of this host, and what it runs is not healthy: {seen}");
+                self.problem("not-proved", found, "bring the service up first, or --accept-drift".into());
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn space(&mut self) {
+        let path = self.plan.service.path.to_string();
+        let kib = self.get("space_kib").parse::<u64>().ok();
+        if let Some(kib) = kib.filter(|kib| *kib < SPACE_MIN_KIB) {
+            self.problem(
+                "disk",
+                format!("{} MiB are free at {path}; {} are needed", kib / 1024, SPACE_MIN_KIB / 1024),
+                "make room".into(),
+            );
+        }
+        // A file system without a fixed number of inodes says 0 of 0, or a dash.
+        let inodes = self.get("inodes").parse::<u64>().ok();
+        if let Some(inodes) = inodes.filter(|inodes| *inodes > 0 && *inodes < INODES_MIN) {
+            self.problem(
+                "inodes",
+                format!("{inodes} inodes are free at {path}; {INODES_MIN} are needed"),
+                "make room".into(),
+            );
+        }
+    }
+
+    fn manager(&mut self) {
+        let Some((scope, units)) = self.systemd() else { return };
+        for unit in &units {
+            self.unit(unit);
+        }
+        let user = self.get("user").to_owned();
+        match scope {
+            Scope::User => {
+                if self.get("linger") != "1" {
+                    let fix = format!("as root on the host: loginctl enable-linger {user}");
+                    self.problem(
+                        "no-linger",
+                        format!("{user} has no linger, so its units end with its login"),
+                        fix,
+                    );
+                }
+            }
+            Scope::System if self.get("uid") == "0" => {}
+            Scope::System => self.rights(&user, &units),
+        }
+    }
+
+    fn rights(&mut self, user: &str, units: &[String]) {
+        let listing: Vec<&str> = self.answer.all("sudo").collect();
+        let rights = rights::Rights::read(&listing);
+        let mut needed = Vec::new();
+        for unit in units {
+            needed.push(format!("/usr/bin/systemctl restart {unit}"));
+            needed.push(format!("/usr/bin/systemctl reset-failed {unit}"));
+        }
+        let missing: Vec<String> = needed.into_iter().filter(|command| !rights.allows(command)).collect();
+        if !missing.is_empty() {
+            let why = if rights.asks_for(&missing[0]) {
+                "sudo would ask for a password"
+            } else {
+                "sudo does not allow it"
+            };
+            let fix =
+                format!("add to /etc/sudoers.d/uphaul: {user} ALL=(root) NOPASSWD: {}", missing.join(", "));
+            self.problem("rights", format!("{user} may not run `sudo {}`: {why}", missing[0]), fix);
+        }
+        if !rights.allows("/usr/bin/systemd-run --quiet") {
+            self.finding(
+                "minimal-rights",
+                "no right to systemd-run: jobs run as sessions, which a child that calls setsid can escape"
+                    .into(),
+            );
+        }
+    }
+
+    fn unit(&mut self, unit: &str) {
+        let prefix = format!("{unit} ");
+        let props: BTreeMap<String, String> = self
+            .answer
+            .all("unit_prop")
+            .filter_map(|line| line.strip_prefix(&prefix)?.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let prop = |key: &str| props.get(key).map(String::as_str).unwrap_or_default();
+        match prop("LoadState") {
+            "loaded" => {}
+            "masked" => {
+                return self.problem("unit", format!("{unit} is masked"), format!("systemctl unmask {unit}"));
+            }
+            state => {
+                let state = if state.is_empty() { "cannot be read" } else { state };
+                let fix = "look at service.unit, and at `systemctl status` on the host".into();
+                return self.problem("unit", format!("{unit}: {state}"), fix);
+            }
+        }
+        if prop("Type") == "oneshot" && prop("RemainAfterExit") != "yes" {
+            let fix = "set RemainAfterExit=yes, or update a unit that keeps running".into();
+            self.problem(
+                "oneshot",
+                format!("{unit} is Type=oneshot without RemainAfterExit: nothing of it stays to verify"),
+                fix,
+            );
+        }
+        if prop("TriggeredBy").contains(".socket") && matches!(self.plan.service.health, Some(Health::Tcp(_)))
+        {
+            let found = format!(
+                "{unit} is started by {}: systemd itself would answer a tcp check",
+                prop("TriggeredBy")
+            );
+            self.problem("socket", found, "use service.health.http or service.health.command".into());
+        }
+    }
+
+    fn install(&mut self) {
+        let install = self.plan.service.install.as_str();
+        let tool = super::install_tool(install).unwrap_or_default();
+        // A word of the shell itself (`true`, `cd`) has no path, and is found all the same.
+        if tool.is_empty() || !self.get("tool_at").is_empty() || self.answer.get("tool_at").is_none() {
+            return;
+        }
+        let path = self.plan.service.env.iter().find(|(name, _)| name.as_str() == "PATH");
+        let path = path.map_or("/usr/local/bin:/usr/bin:/bin", |(_, value)| value.as_str());
+        let found =
+            format!("the install command needs {tool}, which is not on the PATH that will be used ({path})");
+        let fix = match self.get("tool_lies") {
+            "" => format!("install {tool} on the host"),
+            lies => format!("it is at {lies}: add its folder to service.env.PATH"),
+        };
+        self.problem("install-tool", found, fix);
+    }
+
+    fn health(&mut self) {
+        let needs_tool = matches!(self.plan.service.health, Some(Health::Http(_) | Health::Tcp(_)));
+        if needs_tool && self.get("probe_tool").is_empty() {
+            let found = "the host has no curl, wget, bash or python3 to ask the service with".into();
+            self.problem("probe-tool", found, "install curl there, or set service.health.command".into());
+        }
+        if self.get("healthy") != "1" {
+            let seen = format!("{}{}", self.get("not_running"), self.get("health_error"));
+            self.finding(
+                "ill",
+                format!("the service is not healthy now, before anything was touched: {seen}"),
+            );
+        }
+        if self.plan.service.health.is_none() {
+            self.finding("no-health", "no service.health is set: running is all that is proved".into());
+        }
+    }
+}
+
+/// The numbers of a version text: `git version 2.39.5` is 2, 39, 5.
+fn numbers(text: &str) -> Vec<u32> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}

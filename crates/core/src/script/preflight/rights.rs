@@ -1,0 +1,164 @@
+//! What `sudo -n -l -l` says that the user may do without a password.
+//!
+//! `sudo -l COMMAND` succeeds for rules that then ask for a password (measured), so the listing itself is read: a
+//! rule without a password has `Options: !authenticate`. As in sudoers, the last rule that matches decides.
+
+/// One rule of the listing.
+#[derive(Debug, Default)]
+struct Rule {
+    free: bool,
+    commands: Vec<String>,
+}
+
+/// What the user may run as root.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    rules: Vec<Rule>,
+}
+
+impl Rights {
+    /// Reads the listing, line by line.
+    pub(super) fn read(lines: &[&str]) -> Self {
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut in_commands = false;
+        for line in lines {
+            let text = line.trim();
+            if text.starts_with("Sudoers entry:") || text.starts_with("LDAP Role:") {
+                rules.push(Rule::default());
+                in_commands = false;
+            } else if let (Some(options), Some(rule)) = (text.strip_prefix("Options:"), rules.last_mut()) {
+                rule.free = options.split(',').any(|option| option.trim() == "!authenticate");
+            } else if text.starts_with("Commands:") {
+                in_commands = true;
+            } else if text.contains(": ") && !text.starts_with(['/', '!']) && text != "ALL" {
+                in_commands = false;
+            } else if let (true, Some(rule)) = (in_commands && !text.is_empty(), rules.last_mut()) {
+                rule.commands.push(text.to_owned());
+            }
+        }
+        Self { rules }
+    }
+
+    /// Whether sudo runs the command without asking.
+    pub(super) fn allows(&self, command: &str) -> bool {
+        self.decision(command) == Some(true)
+    }
+
+    /// Whether sudo would run it, and ask for a password first.
+    pub(super) fn asks_for(&self, command: &str) -> bool {
+        self.decision(command) == Some(false)
+    }
+
+    /// The last matching rule: `Some(whether it is free of a password)`, or none where nothing matches or a `!` rule does.
+    fn decision(&self, command: &str) -> Option<bool> {
+        let mut found = None;
+        for rule in &self.rules {
+            for pattern in &rule.commands {
+                match pattern.strip_prefix('!') {
+                    Some(denied) if matches(denied.trim(), command) => found = None,
+                    None if matches(pattern, command) => found = Some(rule.free),
+                    Some(_) | None => {}
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A rule without arguments allows all; one with arguments allows those, with `*` for anything.
+fn matches(pattern: &str, command: &str) -> bool {
+    if pattern == "ALL" {
+        return true;
+    }
+    let (program, args) = command.split_once(' ').unwrap_or((command, ""));
+    let (allowed, allowed_args) =
+        pattern.split_once(' ').map_or((pattern, None), |(p, a)| (p, Some(a.trim())));
+    // On a merged /usr both names are one file, and sudo compares the file.
+    let same = |path: &str| path.trim_start_matches("/usr").to_owned();
+    if same(allowed) != same(program) && !glob(allowed, program) {
+        return false;
+    }
+    match allowed_args {
+        None => true,
+        Some("\"\"") => args.is_empty(),
+        Some(wanted) => glob(wanted, args),
+    }
+}
+
+/// `*` is any run of characters; the rest is as it stands, but for sudo's backslashes.
+fn glob(pattern: &str, text: &str) -> bool {
+    let pattern = pattern.replace('\\', "");
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut starred = false;
+    let parts: Vec<&str> = parts.collect();
+    for (i, part) in parts.iter().enumerate() {
+        starred = true;
+        if i + 1 == parts.len() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    starred || rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESTART: &str = "/usr/bin/systemctl restart app.service";
+
+    fn rights(text: &str) -> Rights {
+        Rights::read(&text.lines().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_rule_without_password_allows_its_program() {
+        let full = rights(
+            "User deploy may run the following commands on web-1:\n\nSudoers entry: /etc/sudoers.d/deploy\n    RunAsUsers: root\n    Options: !authenticate\n    Commands:\n\t/usr/bin/systemctl\n\t/usr/bin/systemd-run\n",
+        );
+        assert!(full.allows(RESTART));
+        assert!(full.allows("/usr/bin/systemd-run --quiet"));
+        assert!(!full.allows("/usr/bin/journalctl"));
+    }
+
+    #[test]
+    fn exact_rules_allow_their_arguments_and_no_others() {
+        let exact = rights(
+            "Sudoers entry:\n    RunAsUsers: root\n    Options: !authenticate\n    Commands:\n\t/bin/systemctl restart app.service\n\t/bin/systemctl reset-failed app.service",
+        );
+        assert!(exact.allows(RESTART), "/bin and /usr/bin are one folder");
+        assert!(!exact.allows("/usr/bin/systemctl restart other.service"));
+        assert!(!exact.allows("/usr/bin/systemd-run --quiet"));
+    }
+
+    #[test]
+    fn a_rule_that_asks_for_a_password_allows_nothing() {
+        let asks = rights("Sudoers entry:\n    RunAsUsers: ALL\n    RunAsGroups: ALL\n    Commands:\n\tALL");
+        assert!(!asks.allows(RESTART));
+        assert!(asks.asks_for(RESTART));
+    }
+
+    #[test]
+    fn the_last_rule_that_matches_decides() {
+        let text = "Sudoers entry:\n    Options: !authenticate\n    Commands:\n\tALL\nSudoers entry:\n    Commands:\n\t/usr/bin/systemctl";
+        assert!(!rights(text).allows(RESTART));
+        assert!(rights(text).allows("/usr/bin/systemd-run --quiet"));
+        let denied =
+            "Sudoers entry:\n    Options: !authenticate\n    Commands:\n\tALL\n\t!/usr/bin/systemctl";
+        assert!(!rights(denied).allows(RESTART));
+    }
+
+    #[test]
+    fn wildcards_and_nothing() {
+        let wild = rights(
+            "Sudoers entry:\n    Options: !authenticate\n    Commands:\n\t/usr/bin/systemctl restart *",
+        );
+        assert!(wild.allows(RESTART));
+        assert!(!wild.allows("/usr/bin/systemctl stop app.service"));
+        assert!(!rights("sudo: a password is required").allows(RESTART));
+    }
+}

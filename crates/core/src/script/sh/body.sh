@@ -1,0 +1,32 @@
+# What the body of every job shares.
+result() { printf '%s=%s\n' "$1" "$2" >>"$U_JOB/result"; }
+fail() { result found "$1"; printf 'uphaul: %s\n' "$1"; exit 3; }
+kept=$U_STATE/runs/$U_RUN
+mkdir -p "$kept" || fail "$kept cannot be made (disk full?)"
+head_now() { g rev-parse --verify --quiet 'HEAD^{commit}'; }
+# Fails unless HEAD is $1 and no tracked file differs from it.
+prove_tree() {
+  _at=$(head_now)
+  [ "$_at" = "$1" ] || fail "HEAD is ${_at:-unreadable} after the checkout of $1"
+  _n=$(dirty | tr '\0\n' '\n?' | head -n 5)
+  [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout: $(printf '%s' "$_n" | tr '\n' ',')"
+}
+# The tracked files that differ from HEAD, each with the hash of its content, for `put_back` and the next preflight.
+changed_files() {
+  dirty | tr '\0' '\n' | sed -n 's/^ M //p' | head -n 200 | while IFS= read -r _f; do
+    printf '%s %s\n' "$(g hash-object -- "$_f" 2>/dev/null)" "$_f"
+  done
+}
+# Whether all that differs from HEAD is what an install of ours left there.
+own_edits() {
+  [ -z "$(dirty | tr '\0' '\n' | grep -v '^ M ')" ] || return 1
+  changed_files | while IFS= read -r _l; do grep -Fqx -- "$_l" "$U_STATE/installed" 2>/dev/null || exit 1; done
+}
+# Undoes what the install did to tracked files, unless somebody changed them since.
+put_back() {
+  [ -s "$U_STATE/installed" ] || return 0
+  while IFS= read -r _line; do
+    [ "$(g hash-object -- "${_line#* }" 2>/dev/null)" = "${_line%% *}" ] && g checkout --quiet HEAD -- "${_line#* }"
+  done <"$U_STATE/installed"
+  rm -f "$U_STATE/installed"
+}

@@ -1,0 +1,39 @@
+# A lock of git that is newer than this job belongs to the git that died with the job's first try. It goes only when
+# no git lives on this checkout.
+lock=$(g rev-parse --absolute-git-dir)/index.lock
+if [ -e "$lock" ]; then
+  alive=
+  for _p in /proc/[0-9]*; do
+    case $(cat "$_p/comm" 2>/dev/null) in git | git-*) ;; *) continue ;; esac
+    _at=$(readlink "$_p/cwd" 2>/dev/null) || _at=$U_DIR
+    case $_at/ in "$U_DIR"/*) alive=${_p#/proc/} ;; esac
+  done
+  [ -z "$alive" ] || fail "git (process $alive) is at work in $U_DIR"
+  if [ -e "$kept/began" ] && [ "$lock" -nt "$kept/began" ]; then rm -f "$lock"; else
+    fail "$lock is older than this run and no git process is alive: look, and remove it"; fi
+fi
+[ -e "$kept/began" ] || : >"$kept/began"
+if [ "$U_PHASE" = update ]; then
+  # Edits by hand are kept whatever the policy says, once, before anything is touched.
+  if [ ! -e "$kept/edits" ]; then
+    edits=$(g stash create "uphaul: edits before run $U_RUN") || fail 'git stash create failed'
+    [ -z "$edits" ] || g update-ref "refs/uphaul/edits/$U_RUN" "$edits" || fail 'the edits cannot be kept'
+    printf '%s' "$edits" >"$kept/edits.new" && mv -f "$kept/edits.new" "$kept/edits" || fail 'the disk is full'
+    if [ -n "$edits" ]; then
+      [ "$U_DIRTY" != refuse ] || own_edits || fail 'tracked files were changed by hand since the preflight'
+      [ "$U_DIRTY" != stash ] || g stash store -m "uphaul: edits before run $U_RUN" "$edits" || fail 'git stash store failed'
+    fi
+  fi
+else
+  # The update's checkout may have died before it wrote its index: with the target's index, git knows its files.
+  g read-tree "$U_TARGET" || fail 'git read-tree failed'
+fi
+g checkout --quiet --force --detach "$U_TO" || fail "git checkout of $U_TO failed"
+if [ "$U_SUBMODULES" = 1 ]; then
+  g submodule --quiet sync --recursive && g submodule --quiet update --init --recursive --force ||
+    fail 'git submodule update failed'
+fi
+prove_tree "$U_TO"
+if [ "$U_PHASE" = rollback ] && [ -s "$kept/edits" ]; then
+  g stash apply --quiet "$(cat "$kept/edits")" || fail "the edits by hand are kept in refs/uphaul/edits/$U_RUN and do not apply"
+fi

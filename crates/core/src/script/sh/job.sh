@@ -1,0 +1,30 @@
+# The job of one step: it holds the host's lock for as long as it runs, and leaves its result in its folder.
+J=$1
+. "$J/vars"
+exec 8>>"$J/alive"; flock 8
+: >"$J/started"
+# On a full disk the reserve that Record put aside makes room for the one line that must not be lost.
+end() {
+  { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { rm -f "$U_STATE/reserve"; printf '%s\n' "$1" >"$J/rc.new"; }
+  mv -f "$J/rc.new" "$J/rc"; rm -f "$J/vars" "$J/pipe"; exit 0
+}
+exec 9>>"$U_STATE/lock"
+flock -w 60 9 || { printf 'found=the lock of the host was held for 60 s\n' >"$J/result"; end 98; }
+# Begun twice (two ways to begin it, or a runner that was cut off): only the newest token acts, and only once.
+[ "$(cat "$J/token" 2>/dev/null)" = "$U_TOKEN" ] && mkdir "$J/once" 2>/dev/null || exit 0
+cat /proc/sys/kernel/random/boot_id >"$J/boot"
+fence=$(sed -n 's/^fence=//p' "$U_STATE/claim" 2>/dev/null)
+[ "$fence" = "$U_FENCE" ] || { printf 'found=fenced: the number is %s, ours was %s\n' "$fence" "$U_FENCE" >"$J/result"; end 97; }
+mkfifo "$J/pipe" || end 99
+( stdbuf -o0 head -c 262144 >"$J/out"; tail -c 65536 >"$J/more" ) <"$J/pipe" 2>/dev/null 8>&- 9>&- & reader=$!
+IFS='. ' read -r began _ </proc/uptime
+timeout -k 10 "$U_LIMIT" sh -c "$U_BODY" >"$J/pipe" 2>&1 </dev/null 8>&- 9>&- & body=$!
+wait "$body"; rc=$?
+kill -s KILL -- "-$body" 2>/dev/null
+IFS='. ' read -r ended _ </proc/uptime
+case $rc in 124 | 137) [ $((ended - began + 1)) -lt "$U_LIMIT" ] || printf 'timed_out=%s\n' "$U_LIMIT" >>"$J/result" ;; esac
+# A child that escaped may hold the pipe open: it does not hold us.
+n=0
+while kill -0 "$reader" 2>/dev/null && [ "$n" -lt 20 ]; do n=$((n + 1)); sleep 0.05; done
+kill "$reader" 2>/dev/null
+end "$rc"

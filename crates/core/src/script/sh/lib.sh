@@ -1,0 +1,155 @@
+# What every script of Uphaul begins with. Values arrive in the environment as U_*; nothing is pasted in.
+LC_ALL=C; export LC_ALL
+umask 022
+say() { printf '%s=%s\n' "$1" "$2"; }
+# Seconds since this boot; no decision here reads the wall clock.
+up() { IFS='. ' read -r _up _ </proc/uptime; printf '%s' "$_up"; }
+boot() { cat /proc/sys/kernel/random/boot_id; }
+me=$(id -un)
+home=$(getent passwd "$me" 2>/dev/null | cut -d: -f6); home=${home:-${HOME:-/}}
+runtime=/run/user/$(id -u)
+# Commands of the operator and git see this environment and no other: the same in a session, in a job, after a crash.
+clean='HOME="$home" USER="$me" LOGNAME="$me" SHELL=/bin/sh XDG_RUNTIME_DIR="$runtime" PATH=/usr/local/bin:/usr/bin:/bin'
+git_ssh="$(git -C "$U_DIR" config core.sshCommand 2>/dev/null || echo ssh) -oBatchMode=yes -oConnectTimeout=15"
+# git without hooks, prompts and upkeep. An agent forwarded to the login is not there, since a job outlives it.
+g() {
+  eval "env -i $clean LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
+    git -C \"\$U_DIR\" -c gc.auto=0 -c maintenance.auto=0 -c core.hooksPath=/dev/null -c core.fsmonitor=false \
+    -c advice.detachedHead=false -c submodule.recurse=false \"\$@\""
+}
+if [ "$U_SCOPE" = user ]; then
+  XDG_RUNTIME_DIR=$runtime; export XDG_RUNTIME_DIR
+  sys() { systemctl --user "$@"; }
+  show() { systemctl --user show "$@"; }
+else
+  if [ "$(id -u)" = 0 ]; then sys() { systemctl "$@"; }; else sys() { sudo -n systemctl "$@"; }; fi
+  show() { systemctl show "$@"; }
+fi
+field() { show -p "$2" --value -- "$1" 2>/dev/null; }
+# Runs a command in a process group of its own (timeout makes one), and ends what is left of the group.
+grouped() {
+  "$@" 8>&- 9>&- & _pid=$!
+  trap 'kill -s KILL -- "-$_pid" 2>/dev/null; exit 143' TERM
+  wait "$_pid"; _code=$?
+  trap - TERM
+  kill -s KILL -- "-$_pid" 2>/dev/null
+  return "$_code"
+}
+# Runs a command of the operator, $2: one word to sh -c, in the checkout, for at most $1 seconds. `env` comes first,
+# so the values stand in no process list.
+operator() {
+  eval "grouped env -i $clean $U_ENV timeout -k 5 \"\$1\" sh -c 'cd -- \"\$1\" && exec sh -c \"\$2\"' sh \"\$U_DIR\" \"\$2\""
+}
+# The tracked files that differ from HEAD, NUL-separated, as git status --porcelain tells them.
+dirty() {
+  if [ "$U_SUBMODULES" = 1 ]; then _ignore=none; else _ignore=all; fi
+  g status --porcelain -z --untracked-files=no --no-renames --ignore-submodules="$_ignore"
+}
+# Runs the service's health check once. Prints what was seen where it fails.
+probe() {
+  case $U_HEALTH in
+  none) return 0 ;;
+  http) probe_http ;;
+  tcp) probe_tcp "${U_HEALTH_AT%:*}" "${U_HEALTH_AT##*:}" ;;
+  command)
+    _log=${U_JOB:+$U_JOB/probe}
+    operator "$U_PROBE_S" "$U_HEALTH_AT" >"${_log:-/dev/null}" 2>&1 </dev/null && return 0
+    printf 'health command: exit %s %s' "$?" "$(tail -c 300 "${_log:-/dev/null}" | tr '\n\r' '  ')"
+    return 1 ;;
+  esac
+}
+# The first tool that is here and can ask what has to be asked.
+probe_tool() {
+  for _t in curl wget bash python3; do
+    case $U_HEALTH:$_t:$U_HEALTH_AT in tcp:wget:* | http:bash:https:*) continue ;; esac
+    if command -v "$_t" >/dev/null 2>&1; then printf '%s' "$_t"; return 0; fi
+  done
+  return 1
+}
+probe_http() {
+  case $(probe_tool) in
+  curl)
+    _out=$(curl -sS -m "$U_PROBE_S" -o /dev/null -w '%{http_code}' -- "$U_HEALTH_AT" 2>&1)
+    case $_out in 2??) return 0 ;; esac ;;
+  wget)
+    _out=$(timeout "$U_PROBE_S" wget -nv --max-redirect=0 -t 1 -T "$U_PROBE_S" -O /dev/null -- "$U_HEALTH_AT" 2>&1) && return 0 ;;
+  bash)
+    _out=$(timeout "$U_PROBE_S" bash -c '
+      rest=${1#http://}; at=${rest%%[/?#]*}; path=${rest#"$at"}; host=${at%:*}; port=${at##*:}
+      [ "$host" != "$at" ] || port=80
+      host=${host#[}; host=${host%]}
+      exec 3<>"/dev/tcp/$host/$port" || exit 1
+      printf "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" "${path:-/}" "$at" >&3
+      read -r line <&3; printf %s "$line"
+      case $line in HTTP/*\ 2[0-9][0-9]*) exit 0 ;; esac; exit 1' bash "$U_HEALTH_AT" 2>&1) && return 0 ;;
+  python3)
+    _out=$(timeout "$U_PROBE_S" python3 -c '
+import sys, urllib.request
+class No(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *a): return None
+urllib.request.build_opener(No).open(sys.argv[1], timeout=float(sys.argv[2]))' "$U_HEALTH_AT" "$U_PROBE_S" 2>&1) && return 0
+    _out=$(printf '%s\n' "$_out" | tail -n 1) ;;
+  *) _out='no curl, wget, bash or python3 to ask with' ;;
+  esac
+  printf '%s: %s' "$U_HEALTH_AT" "$(printf '%s' "$_out" | tail -c 300 | tr '\n\r' '  ')"
+  return 1
+}
+probe_tcp() {
+  _host=${1#[}; _host=${_host%]}
+  case $(probe_tool) in
+  curl)
+    _out=$(timeout "$U_PROBE_S" curl -sS -m "$U_PROBE_S" -v -- "telnet://$1:$2" </dev/null 2>&1)
+    case $_out in *"Connected to"*) return 0 ;; esac
+    _out=$(printf '%s\n' "$_out" | tail -n 1) ;;
+  bash) _out=$(timeout "$U_PROBE_S" bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$_host" "$2" 2>&1) && return 0 ;;
+  python3)
+    _out=$(timeout "$U_PROBE_S" python3 -c '
+import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "$_host" "$2" "$U_PROBE_S" 2>&1) && return 0
+    _out=$(printf '%s\n' "$_out" | tail -n 1) ;;
+  *) _out='no curl, bash or python3 to ask with' ;;
+  esac
+  printf '%s:%s: %s' "$1" "$2" "$(printf '%s' "$_out" | tail -c 300 | tr '\n\r' '  ')"
+  return 1
+}
+# Says in one line as which process the service runs; the line changes when the process does.
+identity() {
+  if [ "$U_MANAGER" = commands ]; then
+    if _id=$(operator "$U_PROBE_S" "$U_STATUS" 2>&1 </dev/null); then
+      printf '%s' "$_id" | tail -c 300 | tr '\n\r' '  '; return 0
+    fi
+    printf 'the status command says that the service does not run: %s' "$(printf '%s' "$_id" | tail -c 300 | tr '\n\r' '  ')"
+    return 1
+  fi
+  for _unit in $U_UNITS; do
+    _shown=$(show -p ActiveState,SubState,InvocationID,MainPID,NRestarts,Result -- "$_unit") || { printf 'systemctl show %s failed' "$_unit"; return 1; }
+    _of() { printf '%s\n' "$_shown" | sed -n "s/^$1=//p"; }
+    case $(_of ActiveState):$(_of SubState) in
+    active:running | active:exited | active:listening | active:waiting) ;;
+    *) printf '%s is %s (%s), result %s' "$_unit" "$(_of ActiveState)" "$(_of SubState)" "$(_of Result)"; return 1 ;;
+    esac
+    printf '%s invocation %s pid %s restarts %s; ' "$_unit" "$(_of InvocationID)" "$(_of MainPID)" "$(_of NRestarts)"
+  done
+}
+# As what systemd runs the units now; every start has an id of its own.
+invocations() { for _unit in $U_UNITS; do printf '%s %s; ' "$_unit" "$(field "$_unit" InvocationID)"; done; }
+# Where Uphaul keeps its lock, claim and jobs: inside the git directory, so they live and die with the checkout.
+uphaul_dir() {
+  _git=$(git -C "$U_DIR" rev-parse --absolute-git-dir 2>/dev/null) || return 1
+  printf '%s/uphaul' "$_git"
+}
+# Reads the claim of the host: who drives it, since when, with which number.
+read_claim() {
+  c_fence=0 c_run='' c_owner='' c_boot='' c_up=0 c_ttl=0
+  [ -r "$1/claim" ] || return 0
+  while IFS='=' read -r _k _x; do
+    case $_k in
+    fence) c_fence=$_x ;; run) c_run=$_x ;; owner) c_owner=$_x ;; boot) c_boot=$_x ;; up) c_up=$_x ;; ttl) c_ttl=$_x ;;
+    esac
+  done <"$1/claim"
+}
+# Whether the claim that was read is still worth anything. After a reboot its time counts anew.
+claim_lives() {
+  [ -n "$c_run" ] || return 1
+  if [ "$c_boot" = "$(boot)" ]; then [ $(($(up) - c_up)) -le "$c_ttl" ]; else [ "$(up)" -le "$c_ttl" ]; fi
+}

@@ -1,0 +1,85 @@
+# Reads everything that could stop an update. Changes nothing; the controller judges.
+say user "$me"
+say uid "$(id -u)"
+say home "$home"
+for _t in git flock timeout setsid mkfifo stdbuf systemctl systemd-run sudo; do
+  _at=$(command -v "$_t" 2>/dev/null) && say tool "$_t $_at"
+done
+say git_version "$(git --version 2>/dev/null)"
+say systemd_version "$(systemctl --version 2>/dev/null | head -n 1)"
+[ -d /run/systemd/system ] && say systemd_runs 1
+if [ ! -d "$U_DIR" ]; then say path missing; exit 0; fi
+say path_owner "$(stat -c %U -- "$U_DIR" 2>/dev/null)"
+say space_kib "$(df -Pk -- "$U_DIR" 2>/dev/null | sed -n '2s/.* \([0-9][0-9]*\) *[0-9]*% .*/\1/p')"
+say inodes "$(df -Pi -- "$U_DIR" 2>/dev/null | sed -n '2s/.* \([0-9][0-9]*\) *[0-9-]*%\{0,1\} .*/\1/p')"
+say git_error "$(git -C "$U_DIR" rev-parse --absolute-git-dir 2>&1 >/dev/null | head -n 2 | tr '\n' ' ')"
+if S=$(uphaul_dir); then
+  G=${S%/uphaul}
+  say git_dir "$G"
+  say top "$(g rev-parse --show-toplevel 2>/dev/null)"
+  [ -w "$G" ] && say git_writable 1
+  [ -w "$U_DIR" ] && say path_writable 1
+  say head "$(g rev-parse --verify --quiet 'HEAD^{commit}')"
+  say branch "$(g symbolic-ref --quiet --short HEAD)"
+  say remote "$(g config --get remote.origin.url)"
+  say shallow "$(g rev-parse --is-shallow-repository 2>/dev/null)"
+  [ -e "$U_DIR/.gitmodules" ] && say submodules 1
+  if [ -e "$G/index.lock" ]; then
+    say index_lock "$G/index.lock, last touched $(stat -c %y -- "$G/index.lock" 2>/dev/null | cut -c 1-19)"
+  fi
+  # As Fetch will do it: the same user, the same bare environment.
+  _e=$(eval "grouped env -i $clean LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
+    timeout -k 5 \"\$U_GIT_S\" git -C \"\$U_DIR\" ls-remote --quiet origin HEAD" 2>&1 >/dev/null)
+  say remote_code "$?"
+  printf '%s\n' "$_e" | tail -n 3 | while IFS= read -r _l; do [ -z "$_l" ] || say remote_error "$_l"; done
+  dirty | tr '\0\n' '\n?' | head -n 21 | while IFS= read -r _l; do
+    _f=${_l#???}
+    case $_l in ' M '*) grep -Fqx -- "$(g hash-object -- "$_f" 2>/dev/null) $_f" "$S/installed" 2>/dev/null && continue ;; esac
+    [ -z "$_l" ] || say dirty "$_l"
+  done
+  if [ -n "$U_TARGET" ] && [ "$(g cat-file -t "$U_TARGET" 2>/dev/null)" = commit ]; then
+    say target_here 1
+    if g merge-base --is-ancestor HEAD "$U_TARGET" 2>/dev/null; then say relation newer
+    elif g merge-base --is-ancestor "$U_TARGET" HEAD 2>/dev/null; then say relation older
+    else say relation diverged; fi
+    g log --no-decorate --format='%h %s' -n 20 "HEAD..$U_TARGET" 2>/dev/null | while IFS= read -r _l; do say commit "$_l"; done
+    say in_way "$(way_of "$U_TARGET")"
+  fi
+  read_claim "$S"
+  if claim_lives && [ "$c_run" != "$U_RUN" ]; then
+    case " $U_SETTLED " in *" $c_run "*) ;; *) say held "$c_owner (run $c_run)" ;; esac
+  fi
+  say previous_ref "$(g rev-parse --verify --quiet refs/uphaul/previous)"
+fi
+if [ "$U_MANAGER" = systemd ]; then
+  for _u in $U_UNITS; do
+    say unit "$_u"
+    show -p LoadState,ActiveState,SubState,Type,RemainAfterExit,TriggeredBy,User,UnitFileState -- "$_u" 2>&1 | while IFS= read -r _l; do
+      say unit_prop "$_u $_l"
+    done
+  done
+  if [ "$U_SCOPE" = user ]; then
+    [ -e "/var/lib/systemd/linger/$me" ] && say linger 1
+    say user_manager "$(systemctl --user is-system-running 2>&1 | head -n 1)"
+  elif [ "$(id -u)" != 0 ] && command -v sudo >/dev/null 2>&1; then
+    sudo -n -l -l 2>&1 | head -n 400 | while IFS= read -r _l; do say sudo "$_l"; done
+  fi
+fi
+_w=$U_TOOL
+if [ -n "$_w" ]; then
+  _at=$(eval "env -i $clean $U_ENV sh -c 'cd -- \"\$1\" && command -v -- \"\$2\"' sh \"\$U_DIR\" \"\$_w\"" 2>/dev/null)
+  say tool_at "$_at"
+  if [ -z "$_at" ]; then
+    for _d in "$home/.bun/bin" "$home/.local/bin" "$home/.cargo/bin" "$home/bin" /usr/local/bin /usr/local/sbin /usr/sbin /opt/*/bin /snap/bin; do
+      [ ! -x "$_d/$_w" ] || { say tool_lies "$_d/$_w"; break; }
+    done
+  fi
+fi
+say probe_tool "$(probe_tool)"
+if _seen=$(identity); then
+  say running "$_seen"
+  if _why=$(probe); then say healthy 1; else say health_error "$_why"; fi
+else
+  say not_running "$_seen"
+fi
+say end 1

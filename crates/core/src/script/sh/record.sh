@@ -1,0 +1,14 @@
+head=$(head_now) || fail "$U_DIR has no commit checked out"
+healthy=0
+if seen=$(identity) && seen=$(probe); then healthy=1; fi
+if [ "$head" != "$U_RECORDED" ] && [ "$U_ACCEPT_DRIFT" != 1 ]; then
+  [ -z "$U_RECORDED" ] || fail "the host runs $head, and the record says $U_RECORDED"
+  [ "$healthy" = 1 ] || fail "nothing is recorded of this host, and what it runs is not healthy: $seen"
+fi
+g update-ref refs/uphaul/previous "$head" || fail 'refs/uphaul/previous cannot be written'
+# Room for the results of the way back, on a disk that the install may fill.
+[ -s "$U_STATE/reserve" ] || dd if=/dev/zero of="$U_STATE/reserve" bs=65536 count=16 2>/dev/null || :
+for _old in "$U_STATE"/runs/*; do [ "$_old" = "$kept" ] || rm -rf -- "$_old"; done
+result previous "$head"
+result healthy "$healthy"
+[ "$healthy" = 1 ] || printf 'not healthy before the update: %s\n' "$seen"

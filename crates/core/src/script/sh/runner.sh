@@ -1,0 +1,106 @@
+# Begins the job of a step, or finds the one that was begun, and waits for its end. Runs in the SSH session; the
+# job does not: when this is cut off, the job goes on, and the next runner finds it by its folder.
+S=$(uphaul_dir) || { say state refused; say why "$U_DIR is not a git checkout, or not one that $me may read"; exit 0; }
+mkdir -p "$S/jobs" 2>/dev/null && : 2>/dev/null >>"$S/lock" || { say state refused; say why "$S cannot be written"; exit 0; }
+J=$S/jobs/$U_RUN.$U_STEP
+read_claim "$S"
+if [ "$U_FENCE" = new ] && claim_lives && [ "$c_run" != "$U_RUN" ]; then
+  case " $U_SETTLED " in *" $c_run "*) ;; *)
+    say state held; say by "$c_owner (run $c_run, $(($(up) - c_up)) s ago)"; exit 0 ;;
+  esac
+fi
+# A job of this run may hold the lock for as long as its limit; nobody else may.
+exec 9>>"$S/lock"
+if ! flock -w "$U_WAIT_S" 9; then say state held; say by "a job of run ${c_run:-unknown} ($c_owner), which holds the lock"; exit 0; fi
+read_claim "$S"
+write_claim() {
+  printf 'fence=%s\nrun=%s\nowner=%s\nboot=%s\nup=%s\nttl=%s\n' "$1" "$U_RUN" "$U_OWNER" "$(boot)" "$(up)" "$((U_WAIT_S + 60))" >"$S/claim.new" &&
+    mv -f "$S/claim.new" "$S/claim"
+}
+if [ "$U_FENCE" = new ]; then
+  if claim_lives && [ "$c_run" != "$U_RUN" ]; then
+    case " $U_SETTLED " in *" $c_run "*) ;; *) say state held; say by "$c_owner (run $c_run)"; exit 0 ;; esac
+  fi
+  U_FENCE=$((c_fence + 1))
+  write_claim "$U_FENCE" && sync "$S/claim" 2>/dev/null
+elif [ "$U_FENCE" = "$c_fence" ]; then
+  write_claim "$U_FENCE"
+else
+  say state fenced; say by "$c_owner (run $c_run, number $c_fence; ours was $U_FENCE)"; exit 0
+fi
+say fence "$U_FENCE"
+if [ "$U_STEP" = release ]; then
+  printf 'fence=%s\nrun=\nowner=%s\nboot=%s\nup=%s\nttl=0\n' "$U_FENCE" "$U_OWNER" "$(boot)" "$(up)" >"$S/claim.new" && mv -f "$S/claim.new" "$S/claim"
+  rm -f "$S/reserve"
+  say state done; say rc 0; exit 0
+fi
+report() {
+  say state done
+  say boot "$(cat "$J/boot" 2>/dev/null)"
+  say now "$(boot)"
+  say rc "$(cat "$J/rc")"
+  sed -n 's/^\([a-z_]*=\)/\1/p' "$J/result" 2>/dev/null | head -n 64
+  printf -- '--\n'
+  { cat "$J/out" "$J/more"; } 2>/dev/null | tail -c 8192
+}
+# The lock is ours, so no job of ours runs. With a result there is nothing to do; without one it was never begun, or
+# it was ended by a reboot or by the kernel: begin it (again). What was restarted or verified before a
+# reboot proves nothing.
+if [ -s "$J/rc" ]; then
+  case $U_STEP in
+  *-Verify | *-Restart) if [ "$(cat "$J/boot")" = "$(boot)" ]; then report; exit 0; fi ;;
+  *) report; exit 0 ;;
+  esac
+fi
+if [ "$U_STEP" = prepare-Record ]; then
+  for _old in "$S"/jobs/*; do case $_old in "$S/jobs/$U_RUN".*) ;; *) rm -rf -- "$_old" ;; esac; done
+fi
+rm -rf -- "$J" && mkdir -p "$J" || { say state refused; say why "$J cannot be made (disk full?)"; exit 0; }
+token=$(boot | cut -c 1-8)-$(up)-$$
+if [ "$U_RESTART_UNIT" = 1 ] && [ "$U_MANAGER" = systemd ]; then
+  # systemctl prints spans as "1min 30s": add up their words.
+  span() {
+    _sum=0
+    for _w in $1; do case $_w in
+      infinity) _sum=$((_sum + 900)) ;; *ms | *us) ;; *min) _sum=$((_sum + ${_w%min} * 60)) ;;
+      *h) _sum=$((_sum + ${_w%h} * 3600)) ;; *s) _w=${_w%s}; _sum=$((_sum + ${_w%%.*} + 1)) ;;
+      *[!0-9]*) ;; *) _sum=$((_sum + _w)) ;;
+    esac; done
+    printf '%s' "$_sum"
+  }
+  _all=10
+  for _unit in $U_UNITS; do _all=$((_all + $(span "$(field "$_unit" TimeoutStopUSec)") + $(span "$(field "$_unit" TimeoutStartUSec)"))); done
+  [ "$_all" -lt 900 ] || _all=900
+  U_LIMIT=$_all
+fi
+U_TOKEN=$token U_STATE=$S U_JOB=$J U_FENCE=$U_FENCE
+export U_TOKEN U_STATE U_JOB U_FENCE U_LIMIT
+( umask 077; export -p >"$J/vars"; printf '%s' "$token" >"$J/token"; printf '%s\n' "$U_JOB_TEXT" >"$J/job" ) ||
+  { say state refused; say why "$J cannot be written (disk full?)"; exit 0; }
+exec 9>&-
+# A unit of its own where that is allowed: its control group is killed whole at the end, whoever called setsid.
+begin_unit() {
+  [ "$U_UNIT_JOBS" = 1 ] && [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1 || return 1
+  set -- systemd-run --quiet --collect --no-ask-password "--unit=uphaul-$U_RUN-$U_STEP-$(up)-$$" "--description=uphaul $U_STEP of run $U_RUN" \
+    -p "RuntimeMaxSec=$((U_LIMIT + 60))" -p KillSignal=SIGKILL -p TimeoutStopSec=10 -- sh "$J/job" "$J"
+  if [ "$U_SCOPE" = user ]; then shift; systemd-run --user "$@" >/dev/null 2>&1 </dev/null; return $?; fi
+  shift
+  if [ "$(id -u)" = 0 ]; then systemd-run "$@" >/dev/null 2>&1 </dev/null; return $?; fi
+  sudo -n -l systemd-run >/dev/null 2>&1 || return 1
+  sudo -n systemd-run "--uid=$me" "$@" >/dev/null 2>&1 </dev/null
+}
+begin_session() { setsid sh "$J/job" "$J" </dev/null >/dev/null 2>&1 & }
+begin_unit || begin_session
+# The job says that it lives, and then holds its own lock to its end, however that comes.
+_n=0
+while [ ! -e "$J/started" ] && [ ! -s "$J/rc" ]; do
+  _n=$((_n + 1))
+  [ "$_n" -le 600 ] || { say state died; say why 'the job did not begin within 30 s'; exit 0; }
+  sleep 0.05
+done
+exec 8>>"$J/alive"
+flock -s -w "$((U_LIMIT + 90))" 8 || { say state died; say why "the job did not end within $((U_LIMIT + 90)) s"; exit 0; }
+if [ -s "$J/rc" ]; then report; exit 0; fi
+say state died; say why 'the job ended without a result (killed, out of memory, or the disk is full)'
+printf -- '--\n'; cat "$J/out" 2>/dev/null | tail -c 8192
+exit 0

@@ -1,0 +1,36 @@
+# A reboot since the restart voids it: what runs now was started by nobody who waited for it.
+if [ -e "$kept/restart.$U_PHASE" ] && [ "$(cat "$kept/restart.$U_PHASE")" != "$(boot)" ]; then result rebooted 1; exit 0; fi
+began=$(up) since='' first='' seen='nothing was seen yet' now=$(up)
+state_of() {
+  [ "$U_MANAGER" = systemd ] || return 0
+  for unit in $U_UNITS; do
+    if [ "$U_SCOPE" = user ]; then systemctl --user status --no-pager --lines=15 "$unit"; else systemctl status --no-pager --lines=15 "$unit"; fi 2>&1
+  done
+}
+while :; do
+  now=$(up)
+  at=$(head_now)
+  [ "$at" = "$U_TO" ] || fail "HEAD is $at and not $U_TO: somebody else changes this checkout"
+  if [ "$U_MANAGER" = systemd ] && [ -s "$kept/invocations.$U_PHASE" ]; then
+    id=$(invocations)
+    [ "$id" = "$(cat "$kept/invocations.$U_PHASE")" ] || { state_of; fail 'the service ended and was started anew since its restart (a crash loop?)'; }
+  fi
+  if id=$(identity); then
+    [ -n "$first" ] || first=$id
+    [ "$id" = "$first" ] || { state_of; fail "the service does not stay the same process: it was $first it is $id"; }
+    if why=$(probe); then
+      [ -n "$since" ] || since=$now
+      [ $(($(up) - since)) -lt "$U_HEALTHY_S" ] || { put_back; exit 0; }
+    else
+      since='' seen=$why
+    fi
+  else
+    seen=$id since=''
+    case $id in *'is failed ('* | *'is inactive ('*) state_of; fail "$id" ;; esac
+    [ -z "$first" ] || { state_of; fail "it ran and does not any more: $id"; }
+  fi
+  [ $((now - began)) -lt "$U_VERIFY_S" ] || break
+  sleep 0.25
+done
+state_of
+fail "not healthy for $U_HEALTHY_S s within $U_VERIFY_S s: $seen"
