@@ -13,6 +13,8 @@ pub mod plan;
 pub mod quote;
 
 #[cfg(feature = "driver")]
+pub mod driver;
+#[cfg(feature = "driver")]
 pub mod ports;
 #[cfg(feature = "driver")]
 pub mod script;
