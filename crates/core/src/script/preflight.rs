@@ -163,7 +163,7 @@ impl Judge<'_> {
         if self.systemd().is_some() {
             let version = numbers(self.get("systemd_version")).first().copied();
             match version {
-                Some(version) if version >= SYSTEMD_MIN && self.get("systemd_runs") == "1" => {}
+                Some(version) if version >= SYSTEMD_MIN => {}
                 Some(version) if version < SYSTEMD_MIN => self.problem(
                     "systemd-old",
                     format!("systemd {version} is older than {SYSTEMD_MIN}"),

@@ -5,6 +5,8 @@ if [ -e "$lock" ]; then
   alive=
   for _p in /proc/[0-9]*; do
     case $(cat "$_p/comm" 2>/dev/null) in git | git-*) ;; *) continue ;; esac
+    # One that has ended lives no more, reaped or not; one of another user hides where it is, and counts.
+    case $(sed -n 's/^State:[[:space:]]*//p' "$_p/status" 2>/dev/null) in '' | Z*) continue ;; esac
     _at=$(readlink "$_p/cwd" 2>/dev/null) || _at=$U_DIR
     case $_at/ in "$U_DIR"/*) alive=${_p#/proc/} ;; esac
   done

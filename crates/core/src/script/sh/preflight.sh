@@ -6,12 +6,12 @@ for _t in git flock timeout setsid mkfifo stdbuf systemctl systemd-run sudo; do
   _at=$(command -v "$_t" 2>/dev/null) && say tool "$_t $_at"
 done
 say git_version "$(git --version 2>/dev/null)"
-say systemd_version "$(systemctl --version 2>/dev/null | head -n 1)"
-[ -d /run/systemd/system ] && say systemd_runs 1
+say systemd_version "$(show -p Version --value 2>/dev/null | head -n 1)"
 if [ ! -d "$U_DIR" ]; then say path missing; exit 0; fi
 say path_owner "$(stat -c %U -- "$U_DIR" 2>/dev/null)"
-say space_kib "$(df -Pk -- "$U_DIR" 2>/dev/null | sed -n '2s/.* \([0-9][0-9]*\) *[0-9]*% .*/\1/p')"
-say inodes "$(df -Pi -- "$U_DIR" 2>/dev/null | sed -n '2s/.* \([0-9][0-9]*\) *[0-9-]*%\{0,1\} .*/\1/p')"
+free_of() { df -P "$1" -- "$U_DIR" 2>/dev/null | { read -r _; read -r _dev _all _used _free _; printf '%s' "$_free"; }; }
+say space_kib "$(free_of -k)"
+say inodes "$(free_of -i)"
 say git_error "$(git -C "$U_DIR" rev-parse --absolute-git-dir 2>&1 >/dev/null | head -n 2 | tr '\n' ' ')"
 if S=$(uphaul_dir); then
   G=${S%/uphaul}
