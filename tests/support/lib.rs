@@ -1,4 +1,7 @@
 //! What the tests of the whole share.
 
+pub mod faults;
 pub mod lab;
+pub mod memory;
 pub mod rig;
+pub mod story;
