@@ -1,1 +1,43 @@
 //! Hosts, runs, their log and leases in SQLite.
+//!
+//! `run_events` is the truth. A row of `runs` is its last line, and the five version columns of `subscriptions` are
+//! its summary: all three change in one transaction, which also proves that the writer still holds the host. No
+//! decision here reads a clock: times are written for people, leases are told apart by a token and a counter.
+//!
+//! The SQL that both dialects share stands in `sql`, with `$N` placeholders; what only SQLite needs (files,
+//! pragmas, how a write begins) stands in `open`, `layout` and `db`.
+
+mod db;
+mod error;
+mod host;
+mod hosts;
+mod journal;
+mod layout;
+mod lease;
+mod leases;
+mod open;
+pub mod process;
+mod rows;
+mod run;
+mod runs;
+mod sql;
+#[cfg(test)]
+mod sql_tests;
+
+pub use db::Store;
+pub use error::{Cause, StoreError};
+pub use host::{Host, HostEdit, Imported, NewHost, Observed};
+pub use lease::{LeaseRow, Owner};
+pub use run::{StoredEvent, StoredRun};
+pub use uphaul_core::ports::{LeaseToken, RunRecord};
+
+/// How many hosts the record may have; adding more is refused.
+pub const HOSTS_MAX: usize = 100_000;
+/// How many labels, and how many settings, a host may have; more are refused.
+pub const PAIRS_MAX: usize = 64;
+/// How many runs one question answers; a higher limit is lowered to this.
+pub const RUNS_MAX: u32 = 1_000;
+/// How many transitions of one run are read; a run with more is an error. The machine ends a run long before.
+pub const EVENTS_MAX: u32 = 10_000;
+/// How many bytes one transition may have as JSON; a larger one is refused, and the driver must cut its output.
+pub const ENTRY_BYTES_MAX: usize = 4 << 20;

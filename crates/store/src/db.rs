@@ -1,0 +1,130 @@
+//! The open database: one connection that writes, a few that read, and its errors in words.
+
+use std::fmt;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use crate::error::{Cause, StoreError};
+
+/// The dialect of this build.
+pub(crate) type Dialect = Sqlite;
+/// A connection, in a transaction or not.
+pub(crate) type Conn = SqliteConnection;
+/// How a write begins: the lock is taken now, so that what is read in the transaction stays true to its end.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// The record. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Store {
+    /// One connection: writes of this process queue here, in order, and not for the lock of the file.
+    pub(crate) writer: SqlitePool,
+    /// Reads do not wait for writes.
+    pub(crate) reader: SqlitePool,
+    pub(crate) place: String,
+    /// How long another process may hold the lock.
+    pub(crate) lock_wait: Duration,
+    /// How long a write waits for its turn in this process.
+    pub(crate) turn_wait: Duration,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.place).finish()
+    }
+}
+
+/// What ends an operation early, before it is told where.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The database said no.
+    Sql(sqlx::Error),
+    /// The operation said no.
+    Store(Box<StoreError>),
+    /// Something that was read makes no sense.
+    Unreadable { what: String, why: String },
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+impl Store {
+    /// Where the record is, without a password.
+    pub fn describe(&self) -> String {
+        self.place.clone()
+    }
+
+    /// Closes the record once the operations that are under way have ended. All clones are closed with it.
+    pub async fn close(self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// Begins a write. Dropped without [`Store::commit`], it leaves nothing.
+    pub(crate) async fn begin(
+        &self,
+        doing: &'static str,
+    ) -> Result<Transaction<'static, Dialect>, StoreError> {
+        self.writer.begin_with(BEGIN).await.map_err(|error| self.told(doing, error))
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        doing: &'static str,
+        tx: Transaction<'static, Dialect>,
+    ) -> Result<(), StoreError> {
+        tx.commit().await.map_err(|error| self.told(doing, error))
+    }
+
+    pub(crate) async fn read(&self, doing: &'static str) -> Result<PoolConnection<Dialect>, StoreError> {
+        self.reader.acquire().await.map_err(|error| self.told(doing, error))
+    }
+
+    /// The error as the person who has to act is told it.
+    pub(crate) fn told(&self, doing: &'static str, fault: impl Into<Fault>) -> StoreError {
+        match fault.into() {
+            Fault::Store(error) => *error,
+            Fault::Unreadable { what, why } => {
+                StoreError::Unreadable { place: self.place.clone(), what, why }
+            }
+            Fault::Sql(error) => {
+                let cause = cause(&error, self.lock_wait, self.turn_wait);
+                StoreError::Unusable { place: self.place.clone(), doing, cause }
+            }
+        }
+    }
+}
+
+/// What an error of the database means.
+pub(crate) fn cause(error: &sqlx::Error, lock_wait: Duration, turn_wait: Duration) -> Cause {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return Cause::Busy { waited: turn_wait };
+    }
+    if matches!(error, sqlx::Error::PoolClosed) {
+        return Cause::Closed;
+    }
+    let Some(answer) = error.as_database_error() else {
+        return Cause::Other { detail: error.to_string() };
+    };
+    let detail = answer.message().to_owned();
+    let code = answer.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    // The low byte is the primary result code of SQLite; the rest of it only narrows it down.
+    match code & 0xff {
+        5 | 6 => Cause::Locked { waited: lock_wait },
+        8 => Cause::ReadOnly,
+        11 => Cause::Damaged { detail },
+        13 => Cause::Full,
+        26 => Cause::NotADatabase,
+        _ => Cause::Other { detail: format!("{detail} (SQLite error {code})") },
+    }
+}

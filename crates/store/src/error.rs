@@ -1,0 +1,219 @@
+//! What goes wrong with the record, for the person who has to act.
+
+use std::time::Duration;
+
+use uphaul_core::ids::{HostName, InvalidName, RunId};
+
+use crate::lease::LeaseRow;
+
+/// Why something could not be read from the record or written to it. Nothing was written then, except where a
+/// variant says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The URL names no database that this build can open. It is not repeated: it may hold a password.
+    #[error("database url: {0}")]
+    Url(String),
+    /// The database as a whole cannot be used.
+    #[error("cannot {doing}: {place} {cause}")]
+    Unusable {
+        /// Where it is, without a password.
+        place: String,
+        /// What was tried.
+        doing: &'static str,
+        /// Why it did not work, and what to do next.
+        cause: Cause,
+    },
+    /// Hosts of these names are there already.
+    #[error("already in the record: {}; choose other names, or change them by `uphaul hosts edit`", names(.0))]
+    HostExists(Vec<HostName>),
+    /// These names were given more than once.
+    #[error("given more than once: {}; keep one of each", names(.0))]
+    GivenTwice(Vec<HostName>),
+    /// There is no host of this name.
+    #[error("there is no host {0} in the record; `uphaul hosts list` shows those that are")]
+    NoSuchHost(HostName),
+    /// Something about this host cannot be.
+    #[error("host {host}: {why}")]
+    InvalidHost {
+        /// The host.
+        host: HostName,
+        /// What is wrong with it.
+        why: InvalidName,
+    },
+    /// There would be more of them than the record takes.
+    #[error("the record takes at most {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many it takes.
+        max: usize,
+    },
+    /// The host has a run that is not finished.
+    #[error("{host} has the run {run}, which is not finished; bring it to its end first: `uphaul resume`")]
+    UnfinishedRun {
+        /// The host.
+        host: HostName,
+        /// Its run.
+        run: RunId,
+    },
+    /// Somebody drives the host.
+    #[error("{0}; wait for it to end, or stop it")]
+    Held(Box<LeaseRow>),
+    /// The caller no longer holds the host, or never did.
+    #[error("{}", lease_lost(.host, .by.as_deref()))]
+    LeaseLost {
+        /// The host.
+        host: HostName,
+        /// Who holds it now, if anybody does.
+        by: Option<Box<LeaseRow>>,
+    },
+    /// The run is not one that can be created.
+    #[error("the run {run} cannot be created: {why}")]
+    BadRun {
+        /// The run.
+        run: RunId,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The record has something that this version of Uphaul cannot read.
+    #[error("{place}: {what} cannot be read: {why}")]
+    Unreadable {
+        /// Where the record is.
+        place: String,
+        /// What it is.
+        what: String,
+        /// Why, and what to do next.
+        why: String,
+    },
+}
+
+/// Why a database cannot be used, and what to do next; reads after where it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The file is of another kind.
+    #[error("is not an SQLite database; it was left as it is. Give another path, or move the file away")]
+    NotADatabase,
+    /// The database is of another program.
+    #[error(
+        "is a database of another program (it has the table {table}); it was left as it is. Give another path"
+    )]
+    Foreign {
+        /// One of its tables.
+        table: String,
+    },
+    /// The database is of a newer version of Uphaul.
+    #[error(
+        "was written by a newer Uphaul (its layout is {found}, this one knows {known}); it was left as it is. \
+         Install that version or a later one"
+    )]
+    Newer {
+        /// The number of its last migration.
+        found: i64,
+        /// The number of the last migration in this build.
+        known: i64,
+    },
+    /// A migration ran there that had the same number and another text.
+    #[error(
+        "was laid out by another build of Uphaul (its migration {version} differs); it was left as it is. \
+         Use the build that made it"
+    )]
+    Differs {
+        /// The migration.
+        version: i64,
+    },
+    /// A migration did not work.
+    #[error("could not be brought to layout {version} ({detail}); it was left as it is")]
+    Migration {
+        /// The migration.
+        version: i64,
+        /// What the database said.
+        detail: String,
+    },
+    /// It can be read and not written.
+    #[error(
+        "is read-only. Uphaul writes what it does before it does it: make the file and its folder writable"
+    )]
+    ReadOnly,
+    /// The user may not open it.
+    #[error(
+        "may not be opened by this user ({detail}). Run as its owner, or change the permissions of {path}"
+    )]
+    NoPermission {
+        /// What the permissions of must change.
+        path: String,
+        /// What is missing.
+        detail: String,
+    },
+    /// The folder is not there and cannot be made, or no file can be made in it.
+    #[error(
+        "cannot be created: {detail}, in the folder {folder}. Make that folder writable, or give another path"
+    )]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What the system said.
+        detail: String,
+    },
+    /// Another process holds it.
+    #[error(
+        "is locked by another program; waited {}. Try again, or end what holds it open \
+         (`fuser -v FILE` shows it)",
+        seconds(*.waited)
+    )]
+    Locked {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// This process itself writes so much that one write did not get its turn.
+    #[error("is busy with other writes of this process; waited {}. Try again with less at once", seconds(*.waited))]
+    Busy {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// There is no room.
+    #[error("has no room to grow (the disk is full). Make room, then try again: nothing was lost")]
+    Full,
+    /// Its pages contradict each other.
+    #[error("is damaged ({detail}). Copy it away before anything else, then restore a backup")]
+    Damaged {
+        /// What the database said.
+        detail: String,
+    },
+    /// The file system lacks what is needed to write safely from several processes.
+    #[error("lies on a file system without shared memory (NFS, for example). Give a path on a local disk")]
+    NoSharedMemory,
+    /// The store was closed.
+    #[error("was closed by this process")]
+    Closed,
+    /// Anything else, in the words of the database.
+    #[error("answered: {detail}")]
+    Other {
+        /// Its words.
+        detail: String,
+    },
+}
+
+/// How many names a message shows; the rest is counted.
+const NAMES_SHOWN: usize = 10;
+
+fn names(hosts: &[HostName]) -> String {
+    let shown: Vec<&str> = hosts.iter().take(NAMES_SHOWN).map(HostName::as_str).collect();
+    match hosts.len().saturating_sub(NAMES_SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 {
+        return format!("{} s", time.as_secs());
+    }
+    format!("{} ms", time.as_millis())
+}
+
+fn lease_lost(host: &HostName, by: Option<&LeaseRow>) -> String {
+    match by {
+        Some(row) => format!("{row}; this process does not hold it any more"),
+        None => format!("{host} is not held by this process any more, nor by another; take it again"),
+    }
+}

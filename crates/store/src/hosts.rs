@@ -1,0 +1,246 @@
+//! The table of hosts.
+
+use std::collections::BTreeSet;
+
+use sqlx::Row as _;
+use uphaul_core::ids::{HostName, Revision};
+
+use crate::db::{Conn, Dialect, Fault, Store};
+use crate::error::StoreError;
+use crate::host::{Host, HostEdit, Imported, NewHost, Observed};
+use crate::{HOSTS_MAX, journal, leases, rows, runs, sql};
+
+/// The word of a host that was seen to run something else than the record said.
+const DRIFTED: &str = "drifted";
+
+impl Store {
+    /// Adds hosts, all or none of them. `at_us` is kept as the time of their creation.
+    ///
+    /// # Errors
+    /// [`StoreError::HostExists`] with all names that are there already, [`StoreError::GivenTwice`],
+    /// [`StoreError::InvalidHost`], [`StoreError::TooMany`] past [`HOSTS_MAX`].
+    pub async fn add_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<(), StoreError> {
+        const DOING: &str = "add hosts";
+        check_all(hosts)?;
+        let mut tx = self.begin(DOING).await?;
+        add(&mut tx, hosts, at_us).await.map_err(|fault| self.told(DOING, fault))?;
+        self.commit(DOING, tx).await
+    }
+
+    /// Adds the hosts that are not there, and gives the others this address, port, user and these labels. All or
+    /// none. Settings and versions of a known host stay.
+    ///
+    /// # Errors
+    /// As [`Store::add_hosts`], without [`StoreError::HostExists`].
+    pub async fn import_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<Imported, StoreError> {
+        const DOING: &str = "import hosts";
+        check_all(hosts)?;
+        let mut tx = self.begin(DOING).await?;
+        let done = import(&mut tx, hosts, at_us).await.map_err(|fault| self.told(DOING, fault))?;
+        self.commit(DOING, tx).await?;
+        Ok(done)
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the row makes no sense.
+    pub async fn host(&self, name: &HostName) -> Result<Option<Host>, StoreError> {
+        const DOING: &str = "read a host";
+        let mut conn = self.read(DOING).await?;
+        find(&mut conn, name).await.map_err(|fault| self.told(DOING, fault))
+    }
+
+    /// All hosts, by name.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
+        const DOING: &str = "read the hosts";
+        let mut conn = self.read(DOING).await?;
+        let found = sqlx::query::<Dialect>(sql::HOSTS).fetch_all(&mut *conn).await;
+        let found = found.map_err(|error| self.told(DOING, error))?;
+        let hosts: Result<_, Fault> = found.iter().map(rows::host).collect();
+        hosts.map_err(|fault| self.told(DOING, fault))
+    }
+
+    /// Changes a host, and answers what it is now. Allowed while a run is under way: that run keeps the plan it has.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHost`], [`StoreError::InvalidHost`].
+    pub async fn edit_host(&self, name: &HostName, edit: &HostEdit) -> Result<Host, StoreError> {
+        const DOING: &str = "change a host";
+        let mut tx = self.begin(DOING).await?;
+        let host = change(&mut tx, name, edit).await.map_err(|fault| self.told(DOING, fault))?;
+        self.commit(DOING, tx).await?;
+        Ok(host)
+    }
+
+    /// Takes a host out of the record; its history stays. With `force` also one with an unfinished run or a lease:
+    /// the run ends as `superseded`, saying so, and whoever drives it finds at its next transition that it has lost the
+    /// host, and leaves it as it is then.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHost`]; without `force` [`StoreError::Held`] and [`StoreError::UnfinishedRun`].
+    pub async fn remove_host(&self, name: &HostName, force: bool) -> Result<(), StoreError> {
+        const DOING: &str = "remove a host";
+        let mut tx = self.begin(DOING).await?;
+        remove(&mut tx, name, force).await.map_err(|fault| self.told(DOING, fault))?;
+        self.commit(DOING, tx).await
+    }
+
+    /// Records that the host was proved to run `seen`, outside of any run. When the record said something else, the
+    /// host's status becomes `drifted`. While a run is not finished nothing is written, see [`Observed::in_run`].
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHost`].
+    pub async fn observe(
+        &self,
+        host: &HostName,
+        seen: &Revision,
+        at_us: i64,
+    ) -> Result<Observed, StoreError> {
+        const DOING: &str = "record what a host runs";
+        let mut tx = self.begin(DOING).await?;
+        let observed = observe(&mut tx, host, seen, at_us).await.map_err(|fault| self.told(DOING, fault))?;
+        self.commit(DOING, tx).await?;
+        Ok(observed)
+    }
+}
+
+fn check_all(hosts: &[NewHost]) -> Result<(), StoreError> {
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<&HostName> =
+        hosts.iter().map(|host| &host.name).filter(|name| !seen.insert(*name)).collect();
+    if !twice.is_empty() {
+        return Err(StoreError::GivenTwice(twice.into_iter().cloned().collect()));
+    }
+    for host in hosts {
+        host.check().map_err(|why| StoreError::InvalidHost { host: host.name.clone(), why })?;
+    }
+    Ok(())
+}
+
+/// Whether the host was added; false where the name is taken.
+async fn insert(conn: &mut Conn, host: &NewHost, at_us: i64) -> Result<bool, Fault> {
+    let done = sqlx::query::<Dialect>(sql::ADD_HOST)
+        .bind(host.name.as_str())
+        .bind(&host.address)
+        .bind(host.port.map(i64::from))
+        .bind(host.user.as_ref().map(|user| user.as_str()))
+        .bind(rows::to_json("labels", &host.labels)?)
+        .bind(rows::to_json("settings", &host.settings)?)
+        .bind(at_us)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn check_count(conn: &mut Conn) -> Result<(), Fault> {
+    let hosts: i64 = sqlx::query::<Dialect>(sql::COUNT_HOSTS).fetch_one(conn).await?.try_get("hosts")?;
+    if usize::try_from(hosts).is_ok_and(|hosts| hosts <= HOSTS_MAX) {
+        return Ok(());
+    }
+    Err(StoreError::TooMany { what: "hosts", max: HOSTS_MAX }.into())
+}
+
+async fn add(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<(), Fault> {
+    let mut taken = Vec::new();
+    for host in hosts {
+        if !insert(conn, host, at_us).await? {
+            taken.push(host.name.clone());
+        }
+    }
+    if !taken.is_empty() {
+        return Err(StoreError::HostExists(taken).into());
+    }
+    check_count(conn).await
+}
+
+async fn import(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<Imported, Fault> {
+    let mut done = Imported::default();
+    for new in hosts {
+        if insert(conn, new, at_us).await? {
+            done.added += 1;
+            continue;
+        }
+        let old = existing(conn, &new.name).await?;
+        let mut host = old.clone();
+        host.address.clone_from(&new.address);
+        host.port = new.port;
+        host.user.clone_from(&new.user);
+        host.labels.clone_from(&new.labels);
+        if host == old {
+            done.unchanged += 1;
+        } else {
+            update(conn, &host).await?;
+            done.changed += 1;
+        }
+    }
+    check_count(conn).await?;
+    Ok(done)
+}
+
+async fn find(conn: &mut Conn, name: &HostName) -> Result<Option<Host>, Fault> {
+    let row = sqlx::query::<Dialect>(sql::HOST).bind(name.as_str()).fetch_optional(conn).await?;
+    row.as_ref().map(rows::host).transpose()
+}
+
+async fn existing(conn: &mut Conn, name: &HostName) -> Result<Host, Fault> {
+    find(conn, name).await?.ok_or_else(|| StoreError::NoSuchHost(name.clone()).into())
+}
+
+async fn update(conn: &mut Conn, host: &Host) -> Result<(), Fault> {
+    sqlx::query::<Dialect>(sql::EDIT_HOST)
+        .bind(host.name.as_str())
+        .bind(&host.address)
+        .bind(host.port.map(i64::from))
+        .bind(host.user.as_ref().map(|user| user.as_str()))
+        .bind(rows::to_json("labels", &host.labels)?)
+        .bind(rows::to_json("settings", &host.settings)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn change(conn: &mut Conn, name: &HostName, edit: &HostEdit) -> Result<Host, Fault> {
+    let host = existing(conn, name).await?;
+    let host = host.edited(edit).map_err(|why| StoreError::InvalidHost { host: name.clone(), why })?;
+    update(conn, &host).await?;
+    Ok(host)
+}
+
+async fn remove(conn: &mut Conn, name: &HostName, force: bool) -> Result<(), Fault> {
+    existing(conn, name).await?;
+    if force {
+        if let Some(run) = runs::unfinished_of(conn, name).await? {
+            journal::end_without_host(conn, run.record).await?;
+        }
+    } else {
+        if let Some(row) = leases::find(conn, name).await? {
+            return Err(StoreError::Held(Box::new(row)).into());
+        }
+        if let Some(run) = runs::unfinished_id_of(conn, name).await? {
+            return Err(StoreError::UnfinishedRun { host: name.clone(), run }.into());
+        }
+    }
+    // The lease goes with the row.
+    sqlx::query::<Dialect>(sql::REMOVE_HOST).bind(name.as_str()).execute(conn).await?;
+    Ok(())
+}
+
+async fn observe(conn: &mut Conn, name: &HostName, seen: &Revision, at_us: i64) -> Result<Observed, Fault> {
+    let recorded = existing(conn, name).await?.current_version;
+    let in_run = runs::unfinished_id_of(conn, name).await?;
+    if in_run.is_none() {
+        let drifted = recorded.as_ref().is_some_and(|recorded| recorded != seen);
+        sqlx::query::<Dialect>(sql::OBSERVE)
+            .bind(name.as_str())
+            .bind(seen.as_str())
+            .bind(at_us)
+            .bind(drifted.then_some(DRIFTED))
+            .execute(conn)
+            .await?;
+    }
+    Ok(Observed { recorded, in_run })
+}

@@ -1,0 +1,85 @@
+//! The SQL that every dialect understands as it stands: `$N` placeholders, integers of 64 bits, times in
+//! microseconds, JSON as text, and counts of affected rows where another database would lock.
+
+/// The columns of a host, in the order of [`ADD_HOST`].
+macro_rules! host_columns {
+    () => {
+        "name, address, port, login_user, labels, settings, current_version, target_version, update_status, \
+         previous_version, last_update_at, proved_at"
+    };
+}
+/// The columns of a run.
+macro_rules! run_columns {
+    () => {
+        "id, host, plan, plan_version, seq, state, requested_by, started_at, finished_at"
+    };
+}
+/// The columns of a lease.
+macro_rules! lease_columns {
+    () => {
+        "host, token, owner_user, owner_machine, owner_pid, owner_pid_started, owner_boot_id, owner_machine_id, \
+         owner_pid_namespace, beat, length, taken_at, heartbeat_at, expires_at"
+    };
+}
+
+/// Gives each text a name, and all of them to the test that shows them to each dialect.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $text;)*
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+texts! {
+    ADD_HOST = "INSERT INTO subscriptions (name, address, port, login_user, labels, settings, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
+    COUNT_HOSTS = "SELECT COUNT(*) AS hosts FROM subscriptions";
+    HOST = concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name = $1");
+    HOSTS = concat!("SELECT ", host_columns!(), " FROM subscriptions ORDER BY name");
+    EDIT_HOST = "UPDATE subscriptions SET address = $2, port = $3, login_user = $4, labels = $5, settings = $6 \
+        WHERE name = $1";
+    REMOVE_HOST = "DELETE FROM subscriptions WHERE name = $1";
+    /// What was asked for; the run is written in the same transaction.
+    ASK = "UPDATE subscriptions SET target_version = $2, update_status = $3 WHERE name = $1";
+    /// The summary of one transition. A column whose value is NULL here keeps what it has.
+    SUMMARISE = "UPDATE subscriptions SET update_status = $2, current_version = COALESCE($3, current_version), \
+        proved_at = COALESCE($4, proved_at), previous_version = COALESCE($5, previous_version), \
+        last_update_at = COALESCE($6, last_update_at) WHERE name = $1";
+    /// What was seen outside of a run.
+    OBSERVE = "UPDATE subscriptions SET current_version = $2, proved_at = $3, \
+        update_status = COALESCE($4, update_status) WHERE name = $1";
+
+    CREATE_RUN = "INSERT INTO runs (id, host, goal, plan, plan_version, seq, state, status, requested_by, \
+        started_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING";
+    RUN = concat!("SELECT ", run_columns!(), " FROM runs WHERE id = $1");
+    RUNS_OF_HOST =
+        concat!("SELECT ", run_columns!(), " FROM runs WHERE host = $1 ORDER BY number DESC LIMIT $2");
+    RECENT_RUNS = concat!("SELECT ", run_columns!(), " FROM runs ORDER BY number DESC LIMIT $1");
+    UNFINISHED_RUNS =
+        concat!("SELECT ", run_columns!(), " FROM runs WHERE finished_at IS NULL ORDER BY number");
+    UNFINISHED_RUN_OF =
+        concat!("SELECT ", run_columns!(), " FROM runs WHERE host = $1 AND finished_at IS NULL");
+    UNFINISHED_ID_OF = "SELECT id FROM runs WHERE host = $1 AND finished_at IS NULL";
+    /// The compare-and-swap of the log: it affects one row, or this driver has lost.
+    ADVANCE = "UPDATE runs SET seq = $2, state = $3, status = $4, finished_at = $5 \
+        WHERE id = $1 AND host = $6 AND seq = $7 AND plan_version <= $8 AND finished_at IS NULL";
+    WHERE_RUN_IS = "SELECT host, seq, plan_version, status FROM runs WHERE id = $1";
+    ADD_EVENT = "INSERT INTO run_events (run, seq, at, input, state, label, proved) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    EVENTS = "SELECT seq, at, input, state, proved FROM run_events WHERE run = $1 ORDER BY seq LIMIT $2";
+
+    TAKE = concat!("INSERT INTO leases (", lease_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, \
+        $10, $11, $11, $12) ON CONFLICT (host) DO NOTHING");
+    /// The compare-and-swap of a takeover: whoever wrote since `$13` and `$14` were read keeps the host.
+    TAKE_OVER = "UPDATE leases SET token = $2, owner_user = $3, owner_machine = $4, owner_pid = $5, \
+        owner_pid_started = $6, owner_boot_id = $7, owner_machine_id = $8, owner_pid_namespace = $9, \
+        beat = beat + 1, length = $10, taken_at = $11, heartbeat_at = $11, expires_at = $12 \
+        WHERE host = $1 AND token = $13 AND beat = $14";
+    LEASE = concat!("SELECT ", lease_columns!(), " FROM leases WHERE host = $1");
+    LEASES = concat!("SELECT ", lease_columns!(), " FROM leases ORDER BY host");
+    /// Affects one row while the token holds. Writing the row also holds off a takeover until the transaction ends.
+    BEAT = "UPDATE leases SET beat = beat + 1, heartbeat_at = $3, expires_at = $3 + length \
+        WHERE host = $1 AND token = $2";
+    RELEASE = "DELETE FROM leases WHERE host = $1 AND token = $2";
+}
