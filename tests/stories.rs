@@ -69,15 +69,103 @@ async fn tell(title: &str, faults: &[(&str, Fault)]) -> String {
     story(title, Arc::new(RigHost(rig)), plan, faults).await
 }
 
+macro_rules! stories {
+    ($($name:ident: $title:literal, [$(($job:literal, $fault:ident)),* $(,)?];)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let told = tell($title, &[$(($job, Fault::$fault)),*]).await;
+            insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, description => $title }, {
+                insta::assert_snapshot!(stringify!($name), told);
+            });
+        }
+    )*};
+}
+
+stories! {
+    success: "a good update", [];
+    preflight_fails: "preflight fails: nothing was touched", [("prepare-Preflight", FailBefore)];
+    record_fails: "record fails: nothing was touched", [("prepare-Record", FailBefore)];
+    fetch_fails: "fetch fails: the service was not touched and is not restarted", [("update-Fetch", FailBefore)];
+    checkout_fails: "checkout fails half way", [("update-Checkout", FailAfter)];
+    checkout_fails_at_once: "checkout fails before it did anything", [("update-Checkout", FailBefore)];
+    install_fails: "install fails", [("update-Install", FailBefore)];
+    install_fails_late: "install fails after it did its work", [("update-Install", FailAfter)];
+    restart_fails: "restart fails", [("update-Restart", FailBefore)];
+    restart_fails_late: "restart says that it failed, and the target runs", [("update-Restart", FailAfter)];
+    verify_fails: "verify fails, the rollback succeeds", [("update-Verify", FailAfter)];
+    rollback_checkout_fails: "the rollback's checkout fails", [("update-Install", FailAfter), ("rollback-Checkout", FailBefore)];
+    rollback_install_fails_before_a_restart: "the rollback's install fails, and the service never stopped running",
+        [("update-Install", FailAfter), ("rollback-Install", FailBefore)];
+    rollback_install_fails_after_a_restart: "the rollback's install fails after a restart: it goes on, and says so",
+        [("update-Verify", FailAfter), ("rollback-Install", FailBefore)];
+    rollback_restart_fails: "the rollback's restart fails", [("update-Verify", FailAfter), ("rollback-Restart", FailBefore)];
+    rollback_verify_fails: "the rollback's verify fails", [("update-Verify", FailAfter), ("rollback-Verify", FailAfter)];
+    crash_before_preflight: "killed before preflight", [("prepare-Preflight", CrashBefore)];
+    crash_after_preflight: "killed after preflight", [("prepare-Preflight", CrashAfter)];
+    crash_before_record: "killed before record", [("prepare-Record", CrashBefore)];
+    crash_after_record: "killed after record", [("prepare-Record", CrashAfter)];
+    crash_before_fetch: "killed before fetch", [("update-Fetch", CrashBefore)];
+    crash_after_fetch: "killed after fetch", [("update-Fetch", CrashAfter)];
+    crash_before_checkout: "killed before checkout", [("update-Checkout", CrashBefore)];
+    crash_after_checkout: "killed after checkout", [("update-Checkout", CrashAfter)];
+    crash_before_install: "killed before install", [("update-Install", CrashBefore)];
+    crash_after_install: "killed after install", [("update-Install", CrashAfter)];
+    crash_before_restart: "killed before restart", [("update-Restart", CrashBefore)];
+    crash_after_restart: "killed after restart", [("update-Restart", CrashAfter)];
+    crash_before_verify: "killed before verify", [("update-Verify", CrashBefore)];
+    crash_after_verify: "killed after verify", [("update-Verify", CrashAfter)];
+    crash_before_rollback_checkout: "killed before the rollback's checkout", [("update-Verify", FailAfter), ("rollback-Checkout", CrashBefore)];
+    crash_after_rollback_checkout: "killed after the rollback's checkout", [("update-Verify", FailAfter), ("rollback-Checkout", CrashAfter)];
+    crash_before_rollback_install: "killed before the rollback's install", [("update-Verify", FailAfter), ("rollback-Install", CrashBefore)];
+    crash_after_rollback_install: "killed after the rollback's install", [("update-Verify", FailAfter), ("rollback-Install", CrashAfter)];
+    crash_before_rollback_restart: "killed before the rollback's restart", [("update-Verify", FailAfter), ("rollback-Restart", CrashBefore)];
+    crash_after_rollback_restart: "killed after the rollback's restart", [("update-Verify", FailAfter), ("rollback-Restart", CrashAfter)];
+    crash_before_rollback_verify: "killed before the rollback's verify", [("update-Verify", FailAfter), ("rollback-Verify", CrashBefore)];
+    crash_after_rollback_verify: "killed after the rollback's verify", [("update-Verify", FailAfter), ("rollback-Verify", CrashAfter)];
+    lost_in_the_install: "the connection is lost in the install, which goes on", [("update-Install", LoseAfter)];
+    lost_before_the_install: "the connection is lost before the install was sent", [("update-Install", LoseBefore)];
+    attempts_exhausted: "the connection is lost three times in one step",
+        [("update-Install", LoseBefore), ("update-Install", LoseBefore), ("update-Install", LoseBefore)];
+    parked_and_back: "the host drops off after its restart, and comes back", [("update-Restart", AwayAfter)];
+    parked_before_the_step: "the host drops off before its checkout, and comes back", [("update-Checkout", AwayBefore)];
+    parked_in_the_rollback: "the host drops off in the rollback, and comes back",
+        [("update-Verify", FailAfter), ("rollback-Install", AwayAfter)];
+    crash_upon_crash: "killed in the checkout, and again in the resumed checkout",
+        [("update-Checkout", CrashAfter), ("update-Checkout", CrashBefore)];
+}
+
 #[tokio::test]
-async fn all() {
-    for (title, faults) in [
-        ("success", &[][..]),
-        ("verify fails, rollback succeeds", &[("update-Verify", Fault::FailAfter)]),
-        ("crash after checkout", &[("update-Checkout", Fault::CrashAfter)]),
-        ("lost in install", &[("update-Install", Fault::LoseAfter)]),
-        ("away", &[("update-Restart", Fault::AwayAfter)]),
-    ] {
-        println!("{}", tell(title, faults).await);
-    }
+async fn already_there() {
+    let rig = Rig::new();
+    let plan = rig.plan("v1");
+    snapshot(
+        "already_there",
+        story("already on the target, and proved", Arc::new(RigHost(rig)), plan, &[]).await,
+    );
+}
+
+#[tokio::test]
+async fn first_update_ever() {
+    let rig = Rig::new();
+    let mut plan = rig.plan("v2");
+    plan.recorded = None;
+    snapshot(
+        "first_update_ever",
+        story("first contact: nothing is recorded", Arc::new(RigHost(rig)), plan, &[]).await,
+    );
+}
+
+#[tokio::test]
+async fn ill_before_and_after() {
+    let rig = Rig::new();
+    rig.ill(true);
+    let plan = rig.plan("v2");
+    let title = "the service was ill before, and no version makes it well";
+    snapshot("ill_before_and_after", story(title, Arc::new(RigHost(rig)), plan, &[]).await);
+}
+
+fn snapshot(name: &str, told: String) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, told);
+    });
 }

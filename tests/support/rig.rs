@@ -60,6 +60,16 @@ impl Rig {
         std::fs::write(self.dir.path().join("shim").join(name), text).expect("writes a file of the shim");
     }
 
+    /// Makes the health check fail, whatever runs, or lets it pass again.
+    pub fn ill(&self, ill: bool) {
+        let path = self.checkout().join("ill");
+        if ill {
+            std::fs::write(path, "").expect("writes a file");
+        } else {
+            std::fs::remove_file(path).expect("removes a file");
+        }
+    }
+
     /// Commits a version to the origin's main branch; its tag is the label.
     pub fn commit(&self, label: &str, files: &[(&str, &str)]) -> Revision {
         let origin = self.origin();
@@ -115,6 +125,7 @@ impl Rig {
             goal: Goal::Update,
             reference: label.parse().expect(parse),
             target: self.revision(label),
+            origin: None,
             recorded: Some(self.revision("v1")),
             attempts_max: 3,
             deadman: None,

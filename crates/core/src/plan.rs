@@ -212,6 +212,8 @@ pub struct Plan {
     pub reference: RefName,
     /// The target, resolved once.
     pub target: Revision,
+    /// The URL of origin at the host where the target was resolved; a host with another one is told apart.
+    pub origin: Option<String>,
     /// What the record said the host runs, when the run began.
     pub recorded: Option<Revision>,
     /// How often a step may be begun before it has failed.

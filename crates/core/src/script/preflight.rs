@@ -257,6 +257,9 @@ impl Judge<'_> {
             );
             self.problem("remote", format!("git ls-remote origin ({url}) fails: {said}"), fix);
         }
+        if let Some(origin) = self.plan.origin.as_ref().filter(|origin| **origin != url) {
+            self.finding("other-remote", format!("its origin is {url}; the target was resolved at {origin}"));
+        }
         if self.get("submodules") == "1" && !self.plan.service.submodules {
             self.finding("submodules", "the checkout has .gitmodules, and service.submodules is off".into());
         }
