@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::access::{make_key, ssh_config};
 use super::origin::{Origin, rules};
-use super::shell::{quote, wait_until};
+use super::shell::{self, quote, wait_until};
 use super::slot::Slot;
 use super::spec::{HostSpec, Unit, must_write};
 use super::{base, scripts};
@@ -173,6 +173,11 @@ impl Host {
     }
 
     // How it is driven.
+
+    /// Kills the script that looks after this host, as the machine's own accidents would.
+    pub fn kill_supervisor(&self) {
+        shell::run(Command::new("kill").args(["-KILL", &self.script.id().to_string()])).ok();
+    }
 
     fn order(&mut self, order: &str) {
         let sent = self.orders.as_mut().map(|o| writeln!(o, "{order}"));

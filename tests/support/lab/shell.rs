@@ -1,5 +1,7 @@
 //! Running programs, and waiting for things, with a bound on everything.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,15 +34,27 @@ impl Ran {
     }
 }
 
+/// Runs a program to its own end. Its output goes to files, so that a child that it leaves behind, with its output
+/// open, is not waited for.
 pub(super) fn run(command: &mut Command) -> Ran {
-    match command.stdin(Stdio::null()).output() {
-        Ok(out) => Ran {
-            code: out.status.code(),
-            stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
-        },
+    match try_run(command) {
+        Ok(ran) => ran,
         Err(error) => Ran { code: None, stdout: String::new(), stderr: format!("{command:?}: {error}") },
     }
+}
+
+fn try_run(command: &mut Command) -> std::io::Result<Ran> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    let code = command.status()?.code();
+    Ok(Ran { code, stdout: text(&mut stdout)?, stderr: text(&mut stderr)? })
+}
+
+fn text(file: &mut File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Waits until `probe` gives something, for things that cannot announce themselves.
