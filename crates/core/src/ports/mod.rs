@@ -1,8 +1,10 @@
-//! The traits by which the driver reaches the world: hosts, the log, the clock.
+//! The traits by which the driver reaches the world: hosts, the log, the clock; and what the executors share.
 
 mod clock;
 mod executor;
+pub mod frame;
 mod journal;
+pub mod stream;
 
 pub use clock::Clock;
 pub use executor::{
