@@ -2,12 +2,49 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use uphaul_core::ids::Revision;
 use uphaul_core::plan::{
     Goal, Health, HostFacts, Limits, Manager, PLAN_VERSION, Plan, Policy, RestartLimit, Scope, Service,
 };
+
+use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
+
+/// An executor whose logins have this environment too.
+pub struct LoginExecutor {
+    /// What does the work.
+    pub inner: Arc<dyn RemoteExecutor>,
+    /// What a login adds.
+    pub login: BTreeMap<String, String>,
+}
+
+struct LoginSession {
+    inner: Box<dyn RemoteSession>,
+    login: BTreeMap<String, String>,
+}
+
+#[async_trait]
+impl RemoteExecutor for LoginExecutor {
+    async fn connect(&self, target: &Target) -> Result<Box<dyn RemoteSession>, ExecError> {
+        let inner = self.inner.connect(target).await?;
+        Ok(Box::new(LoginSession { inner, login: self.login.clone() }))
+    }
+}
+
+#[async_trait]
+impl RemoteSession for LoginSession {
+    async fn run(&mut self, command: &RemoteCommand) -> Result<Output, ExecError> {
+        let mut command = command.clone();
+        command.env.extend(self.login.clone());
+        self.inner.run(&command).await
+    }
+    async fn close(self: Box<Self>) -> Result<(), ExecError> {
+        self.inner.close().await
+    }
+}
 
 /// An origin with some commits, a checkout of the first, and a service of the shim.
 #[derive(Debug)]
@@ -131,7 +168,7 @@ impl Rig {
             deadman: None,
             host: HostFacts {
                 name: "web-1".parse().expect(parse),
-                address: "web-1".into(),
+                address: "localhost".into(),
                 labels: BTreeMap::new(),
             },
             service: Service {
@@ -174,7 +211,7 @@ fn path_text(path: &Path) -> String {
 
 /// Runs git without the user's own configuration.
 fn git(home: PathBuf, at: &Path, args: &[&str]) -> String {
-    let Output { status, stdout, stderr } = Command::new("git")
+    let std::process::Output { status, stdout, stderr } = Command::new("git")
         .args(args)
         .current_dir(at)
         .env("HOME", home)

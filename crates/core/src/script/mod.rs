@@ -21,12 +21,14 @@
 
 mod answer;
 mod preflight;
+mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use answer::{Answer, JobState};
 pub use preflight::{Finding, Preflight, preflight_of};
+pub use words::words;
 
 use crate::ids::{Fence, RefName, RunId};
 use crate::machine::{Action, Command, RollbackStep, Step, UpdateStep};
