@@ -17,7 +17,10 @@ impl HostSide for RigHost {
     }
     fn label(&self, revision: &Revision) -> String {
         let label = |name: &&str| self.0.revision(name) == *revision;
-        ["v1", "v2"].iter().find(|name| label(name)).map_or_else(|| revision.to_string(), |name| (*name).to_owned())
+        ["v1", "v2"]
+            .iter()
+            .find(|name| label(name))
+            .map_or_else(|| revision.to_string(), |name| (*name).to_owned())
     }
     fn executor(&self) -> Arc<dyn RemoteExecutor> {
         Arc::new(LoginExecutor { inner: Arc::new(LocalExecutor::new()), login: self.0.login() })

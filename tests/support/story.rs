@@ -40,13 +40,13 @@ struct Told {
 }
 
 impl Teller {
+    /// Puts labels in place of hashes, which differ from machine to machine.
     fn label(&self, text: String) -> String {
-        let mut text = text;
-        let target = self.plan.target.clone();
-        for revision in [Some(target), self.plan.recorded.clone()].into_iter().flatten() {
-            text = text.replace(revision.as_str(), &self.host.label(&revision));
-        }
-        text
+        let labelled = text.split(' ').map(|part| {
+            let bare = part.trim_end_matches(',');
+            bare.parse().map_or_else(|_| part.to_owned(), |hash| part.replace(bare, &self.host.label(&hash)))
+        });
+        labelled.collect::<Vec<_>>().join(" ")
     }
 
     /// Ends the open line with what came back and what the host looks like now.

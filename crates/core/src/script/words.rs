@@ -8,7 +8,11 @@ use crate::quote::word;
 /// Leaves a word that no shell would misread as it is.
 fn plain(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_{}^~".contains(c);
-    if !text.is_empty() && text.chars().all(safe) && !text.contains(['{', '~']) { text.to_owned() } else { word(text) }
+    if !text.is_empty() && text.chars().all(safe) && !text.contains(['{', '~']) {
+        text.to_owned()
+    } else {
+        word(text)
+    }
 }
 
 fn git(plan: &Plan, args: &[&str]) -> String {
@@ -75,7 +79,8 @@ fn restart(plan: &Plan) -> Vec<String> {
     match &plan.service.manager {
         Manager::Systemd { scope, units } => {
             let each = units.iter().flat_map(|unit| ["reset-failed", "restart"].map(|verb| (verb, unit)));
-            each.map(|(verb, unit)| format!("{} {verb} {}", systemctl(*scope), plain(unit.as_str()))).collect()
+            each.map(|(verb, unit)| format!("{} {verb} {}", systemctl(*scope), plain(unit.as_str())))
+                .collect()
         }
         Manager::Commands { restart, .. } => vec![format!("sh -c {}", word(restart.as_str()))],
     }
