@@ -1,2 +1,7 @@
 //! The `uphaul` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    uphaul::main()
+}

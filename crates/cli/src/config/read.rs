@@ -1,0 +1,189 @@
+//! Gives values their final types, and collects what is wrong with them.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use uphaul_core::ids::InvalidName;
+use uphaul_core::plan::{HostFacts, Limits, RestartLimit, ShellText};
+
+use super::problem::Problem;
+use super::template::{self, Into};
+use super::values::{Leaf, Setting, Values};
+use super::{Backend, DatabaseUrl, FleetLimits, Origin, duration};
+use crate::surroundings::Surroundings;
+
+/// Reads values. What cannot be read is none, with a problem beside it.
+pub(super) struct Reader<'a> {
+    values: &'a Values,
+    /// The host whose values stand for the placeholders; without one they are only checked.
+    pub(super) host: Option<&'a HostFacts>,
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(values: &'a Values, host: Option<&'a HostFacts>) -> Self {
+        Self { values, host, problems: Vec::new() }
+    }
+
+    /// Notes that a key is wrong.
+    pub(super) fn refuse(&mut self, key: &str, why: impl std::fmt::Display) {
+        let place = self.values.setting(key).map(|setting| setting.place.clone()).unwrap_or_default();
+        self.problems.push(Problem::at(place, format!("{key}: {why}")));
+    }
+
+    fn leaf(&self, key: &str) -> Option<&'a Leaf> {
+        self.values.setting(key).map(|setting| &setting.leaf)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<&'a str> {
+        match self.leaf(key)? {
+            Leaf::Text(text) => Some(text),
+            Leaf::List(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
+        }
+    }
+
+    pub(super) fn list(&self, key: &str) -> Option<&'a [String]> {
+        match self.leaf(key)? {
+            Leaf::List(items) => Some(items),
+            Leaf::Text(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
+        }
+    }
+
+    pub(super) fn count(&self, key: &str) -> Option<u32> {
+        match self.leaf(key)? {
+            Leaf::Count(count) => Some(*count),
+            Leaf::Text(_) | Leaf::List(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
+        }
+    }
+
+    pub(super) fn seconds(&self, key: &str) -> Option<u32> {
+        match self.leaf(key)? {
+            Leaf::Seconds(seconds) => Some(*seconds),
+            Leaf::Text(_) | Leaf::List(_) | Leaf::Count(_) | Leaf::Flag(_) => None,
+        }
+    }
+
+    pub(super) fn flag(&self, key: &str) -> bool {
+        matches!(self.leaf(key), Some(Leaf::Flag(true)))
+    }
+
+    /// The variables of the service.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'a str, &'a Setting)> + use<'a> {
+        self.values.variables()
+    }
+
+    /// A value without placeholders.
+    pub(super) fn plain<T: FromStr<Err = InvalidName>>(&mut self, key: &str) -> Option<T> {
+        let text = self.text(key)?;
+        self.told(key, text.parse::<T>())
+    }
+
+    /// A value with placeholders. Without a host one that has some is only checked for them.
+    pub(super) fn filled<T: FromStr<Err = InvalidName>>(
+        &mut self,
+        key: &str,
+        text: &str,
+        into: Into,
+    ) -> Option<T> {
+        match (self.host, template::check(text)) {
+            (_, Err(why)) => {
+                self.refuse(key, format!("{text:?} {why}"));
+                None
+            }
+            (None, Ok(true)) => None,
+            (_, Ok(false)) => self.told(key, text.parse::<T>()),
+            (Some(host), Ok(true)) => {
+                let filled = template::fill(text, into, host);
+                let filled = self.told(key, filled)?;
+                self.told(key, filled.parse::<T>())
+            }
+        }
+    }
+
+    /// Shell text of the operator, in which no placeholder may stand.
+    pub(super) fn command(&mut self, key: &str) -> Option<ShellText> {
+        let text = self.text(key)?;
+        if let Some(placeholder) = template::in_command(text) {
+            let variable = template::variable_of(&placeholder);
+            self.refuse(
+                key,
+                format!("has the placeholder {placeholder}; a command finds it in its environment: \"${variable}\""),
+            );
+            return None;
+        }
+        self.told(key, text.parse())
+    }
+
+    fn told<T, E: std::fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|why| self.refuse(key, why)).ok()
+    }
+
+    pub(super) fn limits(&mut self) -> Option<Limits> {
+        let (healthy, verify) = (self.seconds("timeouts.healthy"), self.seconds("timeouts.verify"));
+        if let (Some(healthy), Some(verify)) = (healthy, verify)
+            && healthy >= verify
+        {
+            let set = self
+                .values
+                .setting("timeouts.healthy")
+                .is_some_and(|healthy| healthy.origin != Origin::Default);
+            let key = if set { "timeouts.healthy" } else { "timeouts.verify" };
+            let (healthy, verify) = (duration::show(healthy), duration::show(verify));
+            let why = format!(
+                "timeouts.healthy (\"{healthy}\") must be shorter than timeouts.verify (\"{verify}\")"
+            );
+            self.refuse(key, why);
+        }
+        let restart = match self.text("timeouts.restart") {
+            Some(_) => Some(RestartLimit::Unit),
+            None => self.seconds("timeouts.restart").map(RestartLimit::Seconds),
+        };
+        Some(Limits {
+            connect_s: self.seconds("timeouts.connect")?,
+            git_s: self.seconds("timeouts.git")?,
+            install_s: self.seconds("timeouts.install")?,
+            before_restart_s: self.seconds("timeouts.before_restart")?,
+            restart: restart?,
+            probe_s: self.seconds("timeouts.probe")?,
+            verify_s: self.seconds("timeouts.verify")?,
+            healthy_s: self.seconds("timeouts.healthy")?,
+        })
+    }
+
+    pub(super) fn fleet(&self) -> Option<FleetLimits> {
+        Some(FleetLimits {
+            parallel: self.count("limits.parallel")?,
+            connection_starts: self.count("limits.connection_starts")?,
+            lease_s: self.seconds("limits.lease")?,
+            reconnect_s: self.seconds("limits.reconnect")?,
+        })
+    }
+
+    pub(super) fn backend(&self) -> Option<Backend> {
+        match self.text("executor.backend")? {
+            "openssh" => Some(Backend::Openssh),
+            "libssh2" => Some(Backend::Libssh2),
+            "local" => Some(Backend::Local),
+            "mock" => Some(Backend::Mock),
+            _ => None,
+        }
+    }
+
+    pub(super) fn database(&mut self, base: &Path, around: &Surroundings) -> Option<DatabaseUrl> {
+        let text = self.text("database.url")?;
+        self.told("database.url", DatabaseUrl::parse(text, base, around))
+    }
+
+    /// A path on this machine.
+    pub(super) fn local_path(&mut self, key: &str, base: &Path, around: &Surroundings) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        self.told(key, around.absolute(text, base))
+    }
+
+    /// Paths on this machine.
+    pub(super) fn local_paths(&mut self, key: &str, base: &Path, around: &Surroundings) -> Vec<PathBuf> {
+        let items = self.list(key).unwrap_or_default();
+        items.iter().filter_map(|item| self.told(key, around.absolute(item, base))).collect()
+    }
+}

@@ -1,0 +1,50 @@
+//! What every command works with.
+
+use std::sync::OnceLock;
+
+use uphaul_store::Store;
+
+use crate::config::{self, Config, Flags};
+use crate::error::CliError;
+use crate::output::Output;
+use crate::surroundings::Surroundings;
+
+/// What every command works with. Configuration and database are read when they are first asked for.
+#[derive(Debug)]
+pub struct Context {
+    /// Where results and messages go.
+    pub output: Output,
+    pub(crate) flags: Flags,
+    pub(crate) around: Surroundings,
+    config: OnceLock<Config>,
+}
+
+impl Context {
+    pub(crate) fn new(flags: Flags, around: Surroundings, output: Output) -> Self {
+        Self { output, flags, around, config: OnceLock::new() }
+    }
+
+    /// The configuration. Its warnings are told once.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn config(&self) -> Result<&Config, CliError> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let loaded = config::load(&self.flags, &self.around)?;
+        for warning in &loaded.warnings {
+            self.output.warning(warning);
+        }
+        Ok(self.config.get_or_init(|| loaded.config))
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// Where the configuration names none, or it cannot be opened.
+    pub async fn store(&self) -> Result<Store, CliError> {
+        let database = self.config()?.database()?;
+        Ok(Store::open(database.expose()).await?)
+    }
+}

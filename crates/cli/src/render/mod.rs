@@ -1,0 +1,3 @@
+//! How results and progress look. Everything here makes [`crate::output::Line`]s; nothing prints.
+
+pub(crate) mod table;
