@@ -26,13 +26,14 @@ else
   show() { systemctl show "$@"; }
 fi
 field() { show -p "$2" --value -- "$1" 2>/dev/null; }
-# Runs a command in a process group of its own (timeout makes one), and ends what is left of the group.
+# Runs a command in a process group of its own (timeout makes one), and ends what is left of the group: always, but
+# for a restart command that succeeded (`spare` is 1), whose service may not have left the group yet.
 grouped() {
   "$@" 8>&- 9>&- & _pid=$!
   trap 'kill -s KILL -- "-$_pid" 2>/dev/null; exit 143' TERM
   wait "$_pid"; _code=$?
   trap - TERM
-  kill -s KILL -- "-$_pid" 2>/dev/null
+  [ "${spare:-0}:$_code" = 1:0 ] || kill -s KILL -- "-$_pid" 2>/dev/null
   return "$_code"
 }
 # Runs a command of the operator, $2: one word to sh -c, in the checkout, for at most $1 seconds. `env` comes first,

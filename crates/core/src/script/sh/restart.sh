@@ -1,6 +1,7 @@
 rm -rf -- "$U_STATE/jobs/$U_RUN.$U_PHASE-Verify"
 boot >"$kept/restart.$U_PHASE" || fail 'the disk is full'
 if [ "$U_MANAGER" = commands ]; then
+  spare=1
   operator "$U_LIMIT" "$U_RESTART"; rc=$?
   [ "$rc" = 0 ] || { result found "the restart command: exit $rc"; exit "$rc"; }
   exit 0
