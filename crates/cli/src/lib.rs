@@ -8,6 +8,7 @@ pub mod clock;
 mod commands;
 pub mod config;
 mod context;
+mod engine;
 pub mod error;
 mod escape;
 pub mod exit;

@@ -1,7 +1,15 @@
 //! The commands, one file each.
 
+mod check;
 mod config;
+mod demo;
+mod drive;
 mod init;
+mod plan;
+mod resume;
+mod rollback;
+mod update;
+mod version;
 
 use clap::Subcommand;
 use uphaul_store::StoreError;
@@ -14,6 +22,15 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Init),
+    Check(check::CheckArgs),
+    Plan(plan::PlanArgs),
+    Update(update::UpdateArgs),
+    Rollback(rollback::RollbackArgs),
+    Resume(resume::ResumeArgs),
+    Version(version::VersionArgs),
+    Demo(demo::DemoArgs),
+    #[command(hide = true)]
+    DemoService(demo::service::DemoServiceArgs),
     #[command(subcommand)]
     Config(config::Config),
 }
@@ -22,6 +39,14 @@ pub(crate) enum Command {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Init(args) => init::run(context, &args),
+        Command::Check(args) => check::run(context, args).await,
+        Command::Plan(args) => plan::run(context, args).await,
+        Command::Update(args) => update::run(context, args).await,
+        Command::Rollback(args) => rollback::run(context, args).await,
+        Command::Resume(args) => resume::run(context, args).await,
+        Command::Version(args) => version::run(context, args).await,
+        Command::Demo(args) => demo::run(context, &args),
+        Command::DemoService(args) => demo::service::run(&args),
         Command::Config(command) => config::run(context, &command),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) use file::FILE_NAME;
 pub(crate) use origin::Origin;
 pub(crate) use schema::KEYS;
 pub use service::check_setting;
+pub(crate) use service::facts;
 pub(crate) use values::{Leaf, Setting, Values, show};
 
 use crate::error::CliError;

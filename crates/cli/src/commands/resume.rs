@@ -1,0 +1,39 @@
+//! `uphaul resume`.
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::engine::Job;
+use crate::error::CliError;
+use crate::exit::Exit;
+
+use super::drive::drive_all;
+use super::update::engine;
+
+/// Bring what was left in the middle to its end: after a crash, a stop, or when a host is back
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// Only these hosts; without any, all that were left in the middle
+    #[arg(value_name = "HOSTS")]
+    hosts: Vec<String>,
+    /// Work on this many hosts at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    parallel: Option<u32>,
+}
+
+pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<Exit, CliError> {
+    let engine = engine(context, args.parallel).await?;
+    let chosen = match args.hosts.is_empty() {
+        true => None,
+        false => Some(super::update::names(&super::drive::hosts_of(&engine.store, &args.hosts).await?)),
+    };
+    let left = engine.unfinished().await?;
+    let wanted =
+        |run: &uphaul_store::StoredRun| chosen.as_ref().is_none_or(|names| names.contains(&run.record.host));
+    let hosts: Vec<_> = left.iter().filter(|run| wanted(run)).map(|run| run.record.host.clone()).collect();
+    if hosts.is_empty() {
+        context.output.message("nothing was left in the middle");
+        return Ok(Exit::Done);
+    }
+    drive_all(context, &engine, hosts, Job::Resume).await
+}

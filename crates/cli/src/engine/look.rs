@@ -1,0 +1,85 @@
+//! Looks at a host without changing it.
+
+use uphaul_core::driver::Link;
+use uphaul_core::machine::Problem;
+use uphaul_core::plan::Plan;
+use uphaul_core::ports::ExecErrorKind;
+use uphaul_core::script::{self, Answer, Context, Preflight};
+use uphaul_store::Host;
+
+use super::{Engine, Resolved, new_run_id};
+use crate::error::CliError;
+
+/// What came of looking.
+#[derive(Debug, Clone)]
+pub(crate) enum Look {
+    /// The host told everything.
+    Seen(Box<(Plan, Preflight)>),
+    /// It cannot be reached, or not understood: what a person has to mend.
+    Unseen {
+        /// Whether it is just away, and not refused.
+        away: bool,
+        /// What was tried and what came back.
+        problem: Problem,
+    },
+}
+
+impl Engine {
+    /// Runs preflight on a host, on its way to `to` where there is one.
+    pub(crate) async fn look(&self, host: &Host, to: Option<&Resolved>) -> Result<Look, CliError> {
+        let plan = self.plan_to_look(host, to)?;
+        let run = new_run_id()?;
+        let owner = self.owner.to_string();
+        let settled = self.settled(&host.name).await?;
+        let context = Context { run: &run, fence: None, owner: &owner, settled: &settled };
+        let mut link = Link::new(self.reach.clone(), self.target(host));
+        let result = link.run(&script::preflight(&plan, &context)).await;
+        link.close().await;
+        let output = match result {
+            Ok(output) => output,
+            Err(error) => {
+                let away = matches!(
+                    error.kind,
+                    ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Timeout
+                );
+                let problem = Problem {
+                    code: code(error.kind).into(),
+                    found: error.detail,
+                    fix: fix(error.kind, host),
+                };
+                return Ok(Look::Unseen { away, problem });
+            }
+        };
+        match Answer::of(&output) {
+            Ok(answer) => {
+                let report = script::preflight_of(&plan, &answer);
+                Ok(Look::Seen(Box::new((plan, report))))
+            }
+            Err(reason) => {
+                let found = format!("the checks could not run: {reason}: {}", reason.tail());
+                let fix = "try the login by hand, and look at its shell".to_owned();
+                Ok(Look::Unseen { away: false, problem: Problem { code: "checks".into(), found, fix } })
+            }
+        }
+    }
+}
+
+fn code(kind: ExecErrorKind) -> &'static str {
+    match kind {
+        ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Timeout => "unreachable",
+        ExecErrorKind::Auth => "auth",
+        ExecErrorKind::HostKey => "host-key",
+        ExecErrorKind::Local => "local",
+    }
+}
+
+fn fix(kind: ExecErrorKind, host: &Host) -> String {
+    match kind {
+        ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Timeout => {
+            format!("try it by hand: ssh {}", host.address)
+        }
+        ExecErrorKind::Auth => format!("check the user and the key: ssh {}", host.address),
+        ExecErrorKind::HostKey => "compare the key with the host's own, then mend known_hosts".into(),
+        ExecErrorKind::Local => "mend it on this machine".into(),
+    }
+}

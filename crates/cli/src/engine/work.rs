@@ -1,0 +1,282 @@
+//! The work on one host: take it, bring what a dead run left to its end, begin a run, drive it, give it back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uphaul_core::driver::{Drive, DriveEnd, FleetEnd, Observer, Stop, StopLevel, drive, fleet};
+use uphaul_core::ids::{HostName, RunId, Seq};
+use uphaul_core::machine::{Outcome, PrepareStep, Reason, State, Step, StepFailure};
+use uphaul_core::plan::Goal;
+use uphaul_core::ports::{Clock as _, LeaseToken, RunRecord};
+use uphaul_store::process::is_gone;
+use uphaul_store::{Host, LeaseRow, StoredRun};
+
+use super::beat::Beat;
+use super::resolve::Resolved;
+use super::{Engine, new_run_id};
+use crate::clock::SystemClock;
+use crate::error::CliError;
+use crate::exit::{HostEnd, RunEnd};
+
+/// How many finished runs of a host are known to be over; the claim of an older one has grown old by itself.
+const SETTLED_MAX: u32 = 20;
+
+/// Where hosts are to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum To {
+    /// All to one commit.
+    Commit(Resolved),
+    /// Each to what it ran before.
+    Previous,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ask {
+    /// Why.
+    pub(crate) goal: Goal,
+    /// Where to.
+    pub(crate) to: To,
+    /// Whether a host that does not run what the record says is taken as it is.
+    pub(crate) accept_drift: bool,
+    /// Whether a host that is already there goes through the steps all the same.
+    pub(crate) force: bool,
+}
+
+/// What to do with each host.
+#[derive(Debug, Clone)]
+pub(crate) enum Job {
+    /// Begin a run, after what was left in the middle was brought to its end.
+    Begin(Ask),
+    /// Bring what was left in the middle to its end.
+    Resume,
+}
+
+impl Engine {
+    /// Runs of this host that are over.
+    pub(super) async fn settled(&self, host: &HostName) -> Result<Vec<RunId>, CliError> {
+        let runs = self.store.runs_of_host(host, SETTLED_MAX).await?;
+        Ok(runs.into_iter().filter(|run| run.record.state.is_finished()).map(|run| run.record.id).collect())
+    }
+
+    /// Works on all of these hosts, some at a time. The order of the answer is theirs.
+    pub(crate) async fn work(
+        &self,
+        hosts: Vec<HostName>,
+        job: Job,
+        observer: Arc<dyn Observer>,
+        stop: &Stop,
+        done: impl Fn(&RunEnd) + Send + Sync + 'static,
+    ) -> Vec<RunEnd> {
+        let length = Duration::from_secs(self.config.fleet.lease_s.into());
+        let beat = Arc::new(Beat::new(self.store.clone(), length));
+        let shared = (self.clone(), Arc::new(job), observer, stop.clone(), beat, Arc::new(done));
+        let parallel = self.config.fleet.parallel as usize;
+        let ends = fleet(hosts, parallel, stop, move |host| {
+            let (engine, job, observer, stop, beat, done) = shared.clone();
+            async move {
+                let end = engine.one(&host, &job, observer, stop, &beat).await;
+                done(&end);
+                end
+            }
+        })
+        .await;
+        ends.into_iter().map(|(host, end)| ended(host, end)).collect()
+    }
+
+    async fn one(
+        &self,
+        host: &HostName,
+        job: &Job,
+        observer: Arc<dyn Observer>,
+        stop: Stop,
+        beat: &Beat,
+    ) -> RunEnd {
+        let began = Instant::now();
+        let mut end = RunEnd {
+            host: host.clone(),
+            run: None,
+            target: None,
+            end: HostEnd::NotBegun,
+            elapsed: Duration::ZERO,
+        };
+        let lease = match self.take(host, job, &stop).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(row)) => {
+                end.end = HostEnd::Ended(held(&row));
+                end.elapsed = began.elapsed();
+                return end;
+            }
+            Err(error) => {
+                end.end = HostEnd::Broken { state: None, why: error.to_string() };
+                return end;
+            }
+        };
+        beat.add(&lease);
+        if let Err(error) = self.under_lease(&lease, job, observer, stop, &mut end).await {
+            end.end = HostEnd::Broken { state: None, why: one_line(&error) };
+        }
+        beat.remove(&lease);
+        // A lease that cannot be given back is found to be dead by whoever wants the host next.
+        let _grows_old = self.store.release(&lease).await;
+        end.elapsed = began.elapsed();
+        end
+    }
+
+    /// Takes the host in the database. A resume waits for the length of the lease to see that its holder is dead.
+    async fn take(
+        &self,
+        host: &HostName,
+        job: &Job,
+        stop: &Stop,
+    ) -> Result<Result<LeaseToken, LeaseRow>, CliError> {
+        let length = Duration::from_secs(self.config.fleet.lease_s.into());
+        let row = match self.store.acquire(host, &self.owner, length, &is_gone).await? {
+            Ok(lease) => return Ok(Ok(lease)),
+            Err(row) => row,
+        };
+        if !matches!(job, Job::Resume) || !self.stands_still(&row, stop.clone()).await? {
+            return Ok(Err(row));
+        }
+        Ok(self.store.take_over(&row, &self.owner, length).await?.ok_or(row))
+    }
+
+    /// Watches a lease for its own length, on this machine's monotonic clock.
+    async fn stands_still(&self, row: &LeaseRow, mut stop: Stop) -> Result<bool, CliError> {
+        let length = Duration::from_micros(u64::try_from(row.length_us).unwrap_or_default());
+        let until = tokio::time::Instant::now() + length;
+        while tokio::time::Instant::now() < until {
+            let now = self.store.lease_of(row.host()).await?;
+            let same = now.is_some_and(|now| now.token == row.token && now.beat == row.beat);
+            if !same {
+                return Ok(false);
+            }
+            tokio::select! {
+                () = stop.reached(StopLevel::Drain) => return Ok(false),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    async fn under_lease(
+        &self,
+        lease: &LeaseToken,
+        job: &Job,
+        observer: Arc<dyn Observer>,
+        stop: Stop,
+        end: &mut RunEnd,
+    ) -> Result<(), CliError> {
+        let Some(host) = self.store.host(&lease.host).await? else {
+            return Err(CliError::store(format!("{} is not in the database any more", lease.host)));
+        };
+        if let Some(left) = self.store.unfinished_run_of(&lease.host).await? {
+            self.drive(&host, lease, left.record, observer.clone(), stop.clone(), end).await?;
+            let over = matches!(&end.end, HostEnd::Ended(State::Finished(_)));
+            if !over || matches!(job, Job::Resume) {
+                return Ok(());
+            }
+        }
+        let Job::Begin(ask) = job else { return Ok(()) };
+        if stop.level() > StopLevel::Run {
+            end.end = HostEnd::NotBegun;
+            return Ok(());
+        }
+        // Read again: the run that was brought to its end has changed the row.
+        let host = self.store.host(&lease.host).await?.unwrap_or(host);
+        let record = self.begin(&host, lease, ask).await?;
+        self.drive(&host, lease, record, observer, stop, end).await
+    }
+
+    async fn begin(&self, host: &Host, lease: &LeaseToken, ask: &Ask) -> Result<RunRecord, CliError> {
+        let to = match &ask.to {
+            To::Commit(to) => to.clone(),
+            To::Previous => previous_of(host)?,
+        };
+        let plan = self.plan(host, ask, &to)?;
+        let record = RunRecord {
+            id: new_run_id()?,
+            host: host.name.clone(),
+            plan,
+            seq: Seq(0),
+            state: State::Pending,
+        };
+        self.store.create_run(lease, &record, &self.owner.to_string(), SystemClock.now_us()).await?;
+        Ok(record)
+    }
+
+    async fn drive(
+        &self,
+        host: &Host,
+        lease: &LeaseToken,
+        record: RunRecord,
+        observer: Arc<dyn Observer>,
+        stop: Stop,
+        end: &mut RunEnd,
+    ) -> Result<(), CliError> {
+        end.run = Some(record.id.clone());
+        end.target = Some(record.plan.target.clone());
+        let settled = self.settled(&host.name).await?;
+        let one = Drive {
+            record,
+            lease: lease.clone(),
+            target: self.target(host),
+            owner: self.owner.to_string(),
+            settled,
+            reconnect: self.reconnect(),
+        };
+        end.end = match drive(&self.ports(observer, stop), one).await {
+            DriveEnd::Ended(state) => HostEnd::Ended(state),
+            DriveEnd::Stopped(state) => HostEnd::Stopped(state),
+            DriveEnd::TakenOver { state, by } => HostEnd::TakenOver { state, by },
+            DriveEnd::Broken { state, why } => HostEnd::Broken { state: Some(state), why },
+        };
+        Ok(())
+    }
+
+    /// The hosts that a run was left in the middle on.
+    pub(crate) async fn unfinished(&self) -> Result<Vec<StoredRun>, CliError> {
+        Ok(self.store.unfinished_runs().await?)
+    }
+}
+
+/// Where a rollback by hand leads.
+pub(crate) fn previous_of(host: &Host) -> Result<Resolved, CliError> {
+    let Some(commit) = host.previous_version.clone() else {
+        return Err(CliError::usage(format!("{}: no previous version is recorded", host.name))
+            .hint(format!("name one: uphaul rollback {} --to REF", host.name)));
+    };
+    let reference = commit.as_str().parse();
+    let reference =
+        reference.map_err(|error: uphaul_core::ids::InvalidName| CliError::internal(error.to_string()))?;
+    Ok(Resolved { reference, commit, kind: String::new(), origin: None, seen_from: None })
+}
+
+/// A host that somebody else holds is left as it is; nothing is written, since the record is theirs.
+fn held(row: &LeaseRow) -> State {
+    let step = Step::Prepare(PrepareStep::Preflight);
+    State::Finished(Outcome::Aborted {
+        cause: StepFailure { step, reason: Reason::Held { by: row.owner.to_string() } },
+    })
+}
+
+fn ended(host: HostName, end: FleetEnd<RunEnd>) -> RunEnd {
+    let of = |end| RunEnd { host: host.clone(), run: None, target: None, end, elapsed: Duration::ZERO };
+    match end {
+        FleetEnd::Done(end) => end,
+        FleetEnd::NotBegun => of(HostEnd::NotBegun),
+        FleetEnd::Panicked(why) => of(HostEnd::Broken {
+            state: None,
+            why: format!("a fault of Uphaul ended this host's task: {why}"),
+        }),
+    }
+}
+
+fn one_line(error: &CliError) -> String {
+    let mut text = error.message.clone();
+    for cause in &error.causes {
+        text.push_str(": ");
+        text.push_str(cause);
+    }
+    text
+}
