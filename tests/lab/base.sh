@@ -46,7 +46,7 @@ trap 'exit 1' HUP INT TERM
     rm -f "$root"/etc/ssh/ssh_host_*
     : >"$root/etc/machine-id"
     for unit in console-getty.service getty.target systemd-logind-varlink.socket apt-daily.timer apt-daily-upgrade.timer \
-        dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-networkd.service \
+        dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer systemd-networkd.service \
         systemd-resolved.service systemd-timesyncd.service systemd-update-utmp.service \
         systemd-network-generator.service systemd-firstboot.service; do
         ln -sf /dev/null "$root/etc/systemd/system/$unit"

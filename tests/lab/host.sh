@@ -62,7 +62,8 @@ clean() {
     remove_rules
     umount "$dir/root/srv" 2>/dev/null
     umount "$dir/root" 2>/dev/null
-    rm -rf "$dir"
+    # What a dying supervisor writes meanwhile can make the first one fail.
+    rm -rf "$dir" 2>/dev/null || rm -rf "$dir"
 }
 
 if [ "$verb" = clean ]; then
