@@ -1,0 +1,57 @@
+{
+  lib,
+  rustPlatform,
+  stdenv,
+}:
+let
+  root = ../.;
+  manifest = builtins.fromTOML (builtins.readFile (root + "/Cargo.toml"));
+in
+rustPlatform.buildRustPackage {
+  pname = "uphaul";
+  inherit (manifest.workspace.package) version;
+
+  # What the build reads, and no more: a change elsewhere builds nothing again.
+  src = lib.fileset.toSource {
+    inherit root;
+    fileset = lib.fileset.unions [
+      (root + "/Cargo.lock")
+      (root + "/Cargo.toml")
+      (root + "/clippy.toml")
+      (root + "/crates")
+      (root + "/migrations")
+      (root + "/rustfmt.toml")
+      (root + "/tests")
+    ];
+  };
+  cargoLock.lockFile = root + "/Cargo.lock";
+  cargoBuildFlags = [
+    "--package"
+    "uphaul"
+  ];
+
+  # The tests want git, a network of their own and real hosts, which the sandbox has not: .ci/run runs them.
+  doCheck = false;
+
+  # A static build proves itself: no loader is asked for, and it runs.
+  doInstallCheck = stdenv.hostPlatform.isStatic;
+  installCheckPhase = ''
+    runHook preInstallCheck
+    if ''${READELF:-readelf} --program-headers --wide $out/bin/uphaul | grep INTERP; then
+      echo "uphaul is not static"
+      exit 1
+    fi
+    $out/bin/uphaul --version
+    runHook postInstallCheck
+  '';
+
+  meta = {
+    description = "Updates a service on every server you run, over SSH, and pulls a server back up when an update fails";
+    license = [
+      lib.licenses.mit
+      lib.licenses.asl20
+    ];
+    mainProgram = "uphaul";
+    platforms = lib.platforms.unix;
+  };
+}

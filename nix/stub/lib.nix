@@ -1,0 +1,59 @@
+# The part of nixpkgs' lib that this project uses.
+let
+  inherit (builtins)
+    all
+    any
+    hasAttr
+    isList
+    isPath
+    isString
+    listToAttrs
+    pathExists
+    stringLength
+    substring
+    ;
+  startsWith = prefix: text: substring 0 (stringLength prefix) text == prefix;
+in
+rec {
+  genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
+  optionalAttrs = condition: set: if condition then set else { };
+  getExe =
+    package:
+    if hasAttr "mainProgram" package.meta then
+      "${package}/bin/${package.meta.mainProgram}"
+    else
+      throw "getExe: ${package.name} has no meta.mainProgram";
+
+  licenses = {
+    mit.spdxId = "MIT";
+    asl20.spdxId = "Apache-2.0";
+  };
+  platforms.unix = [
+    "x86_64-linux"
+    "aarch64-linux"
+    "x86_64-darwin"
+    "aarch64-darwin"
+  ];
+
+  # Stricter than a set of names: what is listed must exist.
+  fileset = {
+    unions =
+      paths:
+      assert isList paths;
+      if all (path: isPath path && (pathExists path || throw "fileset: ${toString path} does not exist")) paths then
+        { inherit paths; }
+      else
+        throw "fileset.unions: not a list of paths";
+    toSource =
+      { root, fileset }:
+      builtins.path {
+        name = "source";
+        path = root;
+        filter =
+          path: _type:
+          any (
+            kept: path == toString kept || startsWith "${toString kept}/" path || startsWith "${path}/" (toString kept)
+          ) fileset.paths;
+      };
+  };
+}
