@@ -8,7 +8,7 @@ use super::Step;
 use crate::ids::Attempt;
 
 /// One thing that preflight found, with what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Problem {
     /// A stable word for it, for example `dirty-tree`.
     pub code: String,
@@ -19,7 +19,7 @@ pub struct Problem {
 }
 
 /// Why a step failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
     /// Preflight found what would stop the update.
@@ -107,7 +107,7 @@ impl fmt::Display for Reason {
 }
 
 /// A step that failed, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StepFailure {
     /// The step.
     pub step: Step,

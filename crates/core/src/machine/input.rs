@@ -6,7 +6,7 @@ use super::{Previous, Reason};
 use crate::ids::Revision;
 
 /// What a run can be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "input", content = "of", rename_all = "snake_case")]
 pub enum Input {
     /// Begin.
@@ -33,7 +33,7 @@ pub enum Input {
 }
 
 /// What a step saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "saw", content = "what", rename_all = "snake_case")]
 pub enum Observation {
     /// Nothing that the machine needs.

@@ -73,7 +73,7 @@ impl fmt::Display for Step {
 }
 
 /// The version to go back to. It exists only once it was proved and pinned on the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Previous {
     /// The commit.
     pub revision: Revision,
@@ -82,7 +82,7 @@ pub struct Previous {
 }
 
 /// A step that must be running now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Running {
     /// The host is untouched.
@@ -111,10 +111,11 @@ pub enum Running {
         previous: Previous,
         /// What made the run go back.
         cause: StepFailure,
-        /// The failed install of the rollback itself, after which it went on because a running old service
-        /// beats a tidy failure.
-        install: Option<StepFailure>,
-        /// Whether the host's own switch went back, so that only the proof is left to do.
+        /// What failed on the way back, in order: an install after which it went on because a running old
+        /// service beats a tidy failure, and what is left to be told once the switch is disarmed.
+        failures: Vec<StepFailure>,
+        /// Whether the host's own switch went back, so that only the proof is left to do. What failed before
+        /// that was done again by the switch.
         reverted: bool,
     },
 }
@@ -151,6 +152,15 @@ impl Running {
         next
     }
 
+    /// Whether the step sets or disarms the switch, so that only the host knows whether there is one.
+    pub(super) fn switches(&self) -> bool {
+        match self.step() {
+            Step::Update(step) => matches!(step, UpdateStep::Arm | UpdateStep::Confirm),
+            Step::Rollback(step) => step == RollbackStep::Confirm,
+            Step::Prepare(_) => false,
+        }
+    }
+
     /// The version to go back to, once it is known.
     pub fn previous(&self) -> Option<&Previous> {
         match self {
@@ -161,7 +171,7 @@ impl Running {
 }
 
 /// The state of a run; the whole of it, as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "at", rename_all = "snake_case")]
 pub enum State {
     /// Created, nothing begun.
@@ -175,7 +185,7 @@ pub enum State {
 }
 
 /// How a run ended. There is no other way out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// The host runs the target, proved.

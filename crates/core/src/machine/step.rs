@@ -53,9 +53,9 @@ fn running(plan: &Plan, at: &Running, input: Input) -> Option<State> {
     match input {
         Input::Start => None,
         Input::Succeeded(saw) => succeeded(plan, at, saw),
-        Input::Failed(reason) => Some(fail(at, reason)),
+        Input::Failed(reason) => Some(fail(plan, at, reason)),
         Input::Interrupted => Some(again(plan, at)),
-        Input::Unreachable { detail } => Some(unreachable(at, detail)),
+        Input::Unreachable { detail } => Some(unreachable(plan, at, detail)),
         Input::HostReverted => reverted(plan, at),
         Input::Superseded { by } => Some(superseded(at, by)),
     }
@@ -64,6 +64,10 @@ fn running(plan: &Plan, at: &Running, input: Input) -> Option<State> {
 /// A parked run waits for its host: it was begun, so it can only be told that the host is back, and as what.
 fn parked(plan: &Plan, at: &Running, input: Input) -> Option<State> {
     match input {
+        // A step that was parked for its attempts is tried once each time that the host comes back.
+        Input::Interrupted if at.switches() && at.attempt().0 >= plan.attempts_max => {
+            Some(State::Running(at.clone()))
+        }
         Input::Interrupted => Some(again(plan, at)),
         Input::HostReverted => reverted(plan, at),
         Input::Superseded { by } => Some(superseded(at, by)),
@@ -130,10 +134,10 @@ fn updated(
 }
 
 fn rolled_back(plan: &Plan, at: &Running, saw: Observation) -> Option<State> {
-    let Running::RollingBack { step, attempt, previous, cause, install, reverted } = at else { return None };
+    let Running::RollingBack { step, attempt, previous, cause, failures, reverted } = at else { return None };
     let to = |step, attempt| {
-        let (previous, cause, install) = (previous.clone(), cause.clone(), install.clone());
-        State::Running(Running::RollingBack { step, attempt, previous, cause, install, reverted: *reverted })
+        let (previous, cause, failures) = (previous.clone(), cause.clone(), failures.clone());
+        State::Running(Running::RollingBack { step, attempt, previous, cause, failures, reverted: *reverted })
     };
     match (step, saw) {
         (RollbackStep::Verify, Observation::Rebooted) => {
@@ -144,63 +148,69 @@ fn rolled_back(plan: &Plan, at: &Running, saw: Observation) -> Option<State> {
         (RollbackStep::Install, Observation::Nothing) => Some(to(RollbackStep::Restart, Attempt::FIRST)),
         (RollbackStep::Restart, Observation::Nothing) => Some(to(RollbackStep::Verify, *attempt)),
         (RollbackStep::Verify, Observation::Nothing) if plan.deadman.is_some() => {
-            Some(to(RollbackStep::Confirm, *attempt))
+            Some(to(RollbackStep::Confirm, Attempt::FIRST))
         }
         (RollbackStep::Verify | RollbackStep::Confirm, Observation::Nothing) => {
-            Some(State::Finished(back(previous, cause, install.as_ref())))
+            Some(State::Finished(back(previous, cause, failures, *reverted)))
         }
     }
 }
 
-/// The end of a rollback that was proved: tidy, unless its own install failed on the way.
-fn back(previous: &Previous, cause: &StepFailure, install: Option<&StepFailure>) -> Outcome {
-    match install {
-        None => Outcome::RolledBack { to: previous.revision.clone(), cause: cause.clone() },
-        Some(install) => attention(previous, vec![cause.clone(), install.clone()]),
+/// The end of a rollback: tidy, unless something failed on the way that the switch did not do again.
+fn back(previous: &Previous, cause: &StepFailure, failures: &[StepFailure], reverted: bool) -> Outcome {
+    if failures.is_empty() || reverted {
+        return Outcome::RolledBack { to: previous.revision.clone(), cause: cause.clone() };
     }
+    attention(previous, cause, failures.to_vec())
 }
 
-fn attention(previous: &Previous, causes: Vec<StepFailure>) -> Outcome {
+fn attention(previous: &Previous, cause: &StepFailure, failures: Vec<StepFailure>) -> Outcome {
     let Previous { revision, healthy } = previous.clone();
+    let causes = std::iter::once(cause.clone()).chain(failures).collect();
     Outcome::NeedsAttention { previous: revision, was_healthy: healthy, causes }
 }
 
 /// The one decision of what a failure leads to.
-fn fail(at: &Running, reason: Reason) -> State {
+fn fail(plan: &Plan, at: &Running, reason: Reason) -> State {
     let failure = StepFailure { step: at.step(), reason };
     match at {
         Running::Preparing { .. } => State::Finished(Outcome::Aborted { cause: failure }),
         Running::Updating { step: UpdateStep::Fetch | UpdateStep::Arm, .. } => {
             State::Finished(Outcome::Aborted { cause: failure })
         }
-        Running::Updating { previous, .. } => back_to(RollbackStep::Checkout, previous, failure),
-        Running::RollingBack { step: RollbackStep::Install, previous, cause, .. } if was_restarted(cause) => {
-            State::Running(Running::RollingBack {
-                step: RollbackStep::Restart,
-                attempt: Attempt::FIRST,
-                previous: previous.clone(),
-                cause: cause.clone(),
-                install: Some(failure),
-                reverted: false,
-            })
-        }
-        Running::RollingBack { previous, cause, install, .. } => {
-            let causes = [Some(cause.clone()), install.clone(), Some(failure)];
-            State::Finished(attention(previous, causes.into_iter().flatten().collect()))
+        Running::Updating { previous, .. } => back_to(RollbackStep::Checkout, previous, failure, false),
+        Running::RollingBack { step, previous, cause, failures, reverted, .. } => {
+            let failures: Vec<StepFailure> = failures.iter().cloned().chain([failure]).collect();
+            match failed_back(plan, *step, cause, *reverted) {
+                Some(step) => State::Running(Running::RollingBack {
+                    step,
+                    attempt: Attempt::FIRST,
+                    previous: previous.clone(),
+                    cause: cause.clone(),
+                    failures,
+                    reverted: *reverted,
+                }),
+                None => State::Finished(attention(previous, cause, failures)),
+            }
         }
     }
 }
 
-fn back_to(step: RollbackStep, previous: &Previous, cause: StepFailure) -> State {
-    let previous = previous.clone();
-    State::Running(Running::RollingBack {
-        step,
-        attempt: Attempt::FIRST,
-        previous,
-        cause,
-        install: None,
-        reverted: false,
-    })
+/// Where a rollback goes on after one of its own steps failed; none where it ends.
+fn failed_back(plan: &Plan, step: RollbackStep, cause: &StepFailure, reverted: bool) -> Option<RollbackStep> {
+    match step {
+        RollbackStep::Install if was_restarted(cause) => Some(RollbackStep::Restart),
+        RollbackStep::Confirm => None,
+        // A switch that is still armed would begin another rollback of a host that a person looks at.
+        RollbackStep::Checkout | RollbackStep::Install | RollbackStep::Restart | RollbackStep::Verify => {
+            Some(RollbackStep::Confirm).filter(|_| plan.deadman.is_some() && !reverted)
+        }
+    }
+}
+
+fn back_to(step: RollbackStep, previous: &Previous, cause: StepFailure, reverted: bool) -> State {
+    let (attempt, previous) = (Attempt::FIRST, previous.clone());
+    State::Running(Running::RollingBack { step, attempt, previous, cause, failures: Vec::new(), reverted })
 }
 
 /// Whether the failed update may already have restarted the service.
@@ -211,12 +221,17 @@ fn was_restarted(cause: &StepFailure) -> bool {
     }
 }
 
-/// Begins the step again, or fails it when it was begun as often as it may be.
+/// Begins the step again, or fails it when it was begun as often as it may be. Arm and Confirm are parked instead:
+/// while the host has not answered there may be a switch that acts, so the run is not over; and what a Confirm would
+/// confirm is proved, so its loss is no reason to go back.
 fn again(plan: &Plan, at: &Running) -> State {
     if at.attempt().0 < plan.attempts_max {
         return State::Running(at.again());
     }
-    fail(at, Reason::AttemptsExhausted { attempts: at.attempt() })
+    if at.switches() {
+        return State::Parked(at.clone());
+    }
+    fail(plan, at, Reason::AttemptsExhausted { attempts: at.attempt() })
 }
 
 /// A reboot after the restart voids it: restart again, as the next attempt.
@@ -224,44 +239,48 @@ fn restart_again(plan: &Plan, at: &Running, restart: impl Fn(Attempt) -> State) 
     if at.attempt().0 < plan.attempts_max {
         return restart(at.attempt().next());
     }
-    fail(at, Reason::AttemptsExhausted { attempts: at.attempt() })
+    fail(plan, at, Reason::AttemptsExhausted { attempts: at.attempt() })
 }
 
 /// Before previous is known nothing was touched, and the run ends. Later the host may be anywhere: it is parked.
-fn unreachable(at: &Running, detail: String) -> State {
+fn unreachable(plan: &Plan, at: &Running, detail: String) -> State {
     match at {
-        Running::Preparing { .. } => fail(at, Reason::Unreachable { detail }),
+        Running::Preparing { .. } => fail(plan, at, Reason::Unreachable { detail }),
         Running::Updating { .. } | Running::RollingBack { .. } => State::Parked(at.clone()),
     }
 }
 
 /// The switch checked out, installed and restarted; it never proves health, so Verify is left to do.
 fn reverted(plan: &Plan, at: &Running) -> Option<State> {
-    let verify = |attempt, previous: &Previous, cause| {
-        let (step, previous) = (RollbackStep::Verify, previous.clone());
-        // What the switch installed replaces what failed before it.
-        State::Running(Running::RollingBack { step, attempt, previous, cause, install: None, reverted: true })
-    };
     match at {
         Running::Preparing { .. } => None,
         Running::Updating { step, previous, .. } => {
             let cause = StepFailure { step: Step::Update(*step), reason: Reason::HostReverted };
-            Some(verify(Attempt::FIRST, previous, cause))
+            Some(back_to(RollbackStep::Verify, previous, cause, true))
         }
         // A proved host whose switch has acted is as good as a confirmed one: there is nothing left to disarm.
         Running::RollingBack {
             step: RollbackStep::Confirm,
             previous,
             cause,
-            install,
+            failures,
             reverted: true,
             ..
-        } => Some(State::Finished(back(previous, cause, install.as_ref()))),
-        Running::RollingBack { attempt, .. } if attempt.0 >= plan.attempts_max => {
-            Some(fail(at, Reason::AttemptsExhausted { attempts: *attempt }))
+        } => Some(State::Finished(back(previous, cause, failures, true))),
+        // Told once more: it counts, so that a host that says nothing else does not keep the run for ever.
+        Running::RollingBack { attempt, reverted: true, .. } if attempt.0 >= plan.attempts_max => {
+            Some(fail(plan, at, Reason::AttemptsExhausted { attempts: *attempt }))
         }
-        Running::RollingBack { attempt, previous, cause, .. } => {
-            Some(verify(attempt.next(), previous, cause.clone()))
+        Running::RollingBack { attempt, previous, cause, failures, reverted, .. } => {
+            let attempt = if *reverted { attempt.next() } else { Attempt::FIRST };
+            Some(State::Running(Running::RollingBack {
+                step: RollbackStep::Verify,
+                attempt,
+                previous: previous.clone(),
+                cause: cause.clone(),
+                failures: failures.clone(),
+                reverted: true,
+            }))
         }
     }
 }
