@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Executor as _, Sqlite, SqliteConnection, SqlitePool};
+use tokio::runtime::Handle;
 
 use crate::error::{Cause, StoreError};
 
@@ -14,6 +15,10 @@ pub(crate) type Dialect = Sqlite;
 pub(crate) type Conn = SqliteConnection;
 /// How a write begins: the lock is taken now, so that what is read in the transaction stays true to its end.
 const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+/// What SQLite answers to a rollback when it has rolled back by itself.
+const OVER: &str = "no transaction is active";
 
 /// The record. Clones are handles of the same one.
 #[derive(Clone)]
@@ -32,6 +37,48 @@ pub struct Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Store").field(&self.place).finish()
+    }
+}
+
+/// A transaction that has the lock. SQLite ends one by itself on some errors (a full disk), and then a connection whose
+/// pool counts transactions takes no other ever again; so they are begun and ended in plain SQL. None once it is over.
+pub(crate) struct Write(Option<PoolConnection<Dialect>>);
+
+impl Write {
+    /// The connection, in the transaction.
+    #[expect(clippy::expect_used, reason = "only what consumes a Write makes it None")]
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        self.0.as_deref_mut().expect("the transaction is not over")
+    }
+
+    async fn execute(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+        self.conn().execute(text).await.map(drop)
+    }
+
+    /// Ends it as if nothing had been begun.
+    pub(crate) async fn roll_back(mut self) {
+        if let Some(conn) = self.0.take() {
+            roll_back(conn).await;
+        }
+    }
+}
+
+/// Given up in the middle: it is rolled back before anybody else gets the connection.
+impl Drop for Write {
+    fn drop(&mut self) {
+        if let (Some(conn), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(roll_back(conn));
+        }
+    }
+}
+
+/// Leaves the connection as if nothing had been begun. One that cannot be brought there is closed.
+async fn roll_back(mut conn: PoolConnection<Dialect>) {
+    if let Err(error) = conn.execute(ROLLBACK).await {
+        let over = error.as_database_error().is_some_and(|answer| answer.message().contains(OVER));
+        if !over {
+            conn.close_on_drop();
+        }
     }
 }
 
@@ -70,20 +117,38 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// Begins a write. Dropped without [`Store::commit`], it leaves nothing.
-    pub(crate) async fn begin(
-        &self,
-        doing: &'static str,
-    ) -> Result<Transaction<'static, Dialect>, StoreError> {
-        self.writer.begin_with(BEGIN).await.map_err(|error| self.told(doing, error))
+    /// Begins a write; [`Store::end`] ends it.
+    pub(crate) async fn begin(&self, doing: &'static str) -> Result<Write, StoreError> {
+        let conn = self.writer.acquire().await.map_err(|error| self.told(doing, error))?;
+        let mut write = Write(Some(conn));
+        match write.execute(BEGIN).await {
+            Ok(()) => Ok(write),
+            Err(error) => {
+                write.roll_back().await;
+                Err(self.told(doing, error))
+            }
+        }
     }
 
-    pub(crate) async fn commit(
+    /// Ends a write: all of it where it was done, nothing of it where it was not.
+    pub(crate) async fn end<T>(
         &self,
         doing: &'static str,
-        tx: Transaction<'static, Dialect>,
-    ) -> Result<(), StoreError> {
-        tx.commit().await.map_err(|error| self.told(doing, error))
+        mut write: Write,
+        done: Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let fault = match done {
+            Ok(done) => match write.execute(COMMIT).await {
+                Ok(()) => {
+                    write.0 = None;
+                    return Ok(done);
+                }
+                Err(error) => Fault::Sql(error),
+            },
+            Err(fault) => fault,
+        };
+        write.roll_back().await;
+        Err(self.told(doing, fault))
     }
 
     pub(crate) async fn read(&self, doing: &'static str) -> Result<PoolConnection<Dialect>, StoreError> {

@@ -75,6 +75,14 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// The record does not take this.
+    #[error("{what} cannot be written: {why}")]
+    Unwritable {
+        /// What it is.
+        what: String,
+        /// Why, and what to do next.
+        why: String,
+    },
     /// The record has something that this version of Uphaul cannot read.
     #[error("{place}: {what} cannot be read: {why}")]
     Unreadable {
@@ -93,6 +101,12 @@ pub enum Cause {
     /// The file is of another kind.
     #[error("is not an SQLite database; it was left as it is. Give another path, or move the file away")]
     NotADatabase,
+    /// The path names a folder.
+    #[error("is a folder. Give the path of a file in it")]
+    IsAFolder,
+    /// The path names a symbolic link to nothing.
+    #[error("is a link that leads nowhere. Remove it, or make what it leads to")]
+    DanglingLink,
     /// The database is of another program.
     #[error(
         "is a database of another program (it has the table {table}); it was left as it is. Give another path"
@@ -146,7 +160,8 @@ pub enum Cause {
     },
     /// The folder is not there and cannot be made, or no file can be made in it.
     #[error(
-        "cannot be created: {detail}, in the folder {folder}. Make that folder writable, or give another path"
+        "cannot be created in {folder}: {detail}. Make that a folder that this user can write to, or give \
+         another path"
     )]
     Folder {
         /// The folder.

@@ -22,9 +22,9 @@ impl Store {
     pub async fn add_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<(), StoreError> {
         const DOING: &str = "add hosts";
         check_all(hosts)?;
-        let mut tx = self.begin(DOING).await?;
-        add(&mut tx, hosts, at_us).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await
+        let mut write = self.begin(DOING).await?;
+        let done = add(write.conn(), hosts, at_us).await;
+        self.end(DOING, write, done).await
     }
 
     /// Adds the hosts that are not there, and gives the others this address, port, user and these labels. All or
@@ -35,10 +35,9 @@ impl Store {
     pub async fn import_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<Imported, StoreError> {
         const DOING: &str = "import hosts";
         check_all(hosts)?;
-        let mut tx = self.begin(DOING).await?;
-        let done = import(&mut tx, hosts, at_us).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await?;
-        Ok(done)
+        let mut write = self.begin(DOING).await?;
+        let done = import(write.conn(), hosts, at_us).await;
+        self.end(DOING, write, done).await
     }
 
     /// The host of this name.
@@ -70,10 +69,9 @@ impl Store {
     /// [`StoreError::NoSuchHost`], [`StoreError::InvalidHost`].
     pub async fn edit_host(&self, name: &HostName, edit: &HostEdit) -> Result<Host, StoreError> {
         const DOING: &str = "change a host";
-        let mut tx = self.begin(DOING).await?;
-        let host = change(&mut tx, name, edit).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await?;
-        Ok(host)
+        let mut write = self.begin(DOING).await?;
+        let done = change(write.conn(), name, edit).await;
+        self.end(DOING, write, done).await
     }
 
     /// Takes a host out of the record; its history stays. With `force` also one with an unfinished run or a lease:
@@ -84,9 +82,9 @@ impl Store {
     /// [`StoreError::NoSuchHost`]; without `force` [`StoreError::Held`] and [`StoreError::UnfinishedRun`].
     pub async fn remove_host(&self, name: &HostName, force: bool) -> Result<(), StoreError> {
         const DOING: &str = "remove a host";
-        let mut tx = self.begin(DOING).await?;
-        remove(&mut tx, name, force).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await
+        let mut write = self.begin(DOING).await?;
+        let done = remove(write.conn(), name, force).await;
+        self.end(DOING, write, done).await
     }
 
     /// Records that the host was proved to run `seen`, outside of any run. When the record said something else, the
@@ -101,10 +99,9 @@ impl Store {
         at_us: i64,
     ) -> Result<Observed, StoreError> {
         const DOING: &str = "record what a host runs";
-        let mut tx = self.begin(DOING).await?;
-        let observed = observe(&mut tx, host, seen, at_us).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await?;
-        Ok(observed)
+        let mut write = self.begin(DOING).await?;
+        let done = observe(write.conn(), host, seen, at_us).await;
+        self.end(DOING, write, done).await
     }
 }
 

@@ -29,21 +29,24 @@ impl Journal for Store {
     async fn append(&self, lease: &LeaseToken, entry: &Entry) -> Result<(), JournalError> {
         const DOING: &str = "write a transition";
         let unavailable = |error: StoreError| JournalError::Unavailable(error.to_string());
-        let mut tx = self.begin(DOING).await.map_err(unavailable)?;
-        match append(&mut tx, lease, entry).await {
-            Ok(()) => self.commit(DOING, tx).await.map_err(unavailable),
-            Err(Refusal::Conflict(who)) => Err(JournalError::TakenOver(who)),
-            Err(Refusal::Fault(fault)) => Err(unavailable(self.told(DOING, fault))),
-        }
+        let mut write = self.begin(DOING).await.map_err(unavailable)?;
+        let done = match append(write.conn(), lease, entry).await {
+            Ok(()) => Ok(()),
+            Err(Refusal::Fault(fault)) => Err(fault),
+            Err(Refusal::Conflict(who)) => {
+                write.roll_back().await;
+                return Err(JournalError::TakenOver(who));
+            }
+        };
+        self.end(DOING, write, done).await.map_err(unavailable)
     }
 }
 
 async fn append(conn: &mut Conn, lease: &LeaseToken, entry: &Entry) -> Result<(), Refusal> {
-    match leases::hold(conn, lease, entry.at_us).await {
-        Ok(()) => {}
-        Err(Fault::Store(lost)) => return Err(Refusal::Conflict(lost.to_string())),
-        Err(fault @ (Fault::Sql(_) | Fault::Unreadable { .. })) => return Err(fault.into()),
-    }
+    leases::hold(conn, lease, entry.at_us).await.map_err(|fault| match fault {
+        Fault::Store(lost) => Refusal::Conflict(lost.to_string()),
+        Fault::Sql(_) | Fault::Unreadable { .. } => Refusal::Fault(fault),
+    })?;
     if !write(conn, &lease.host, entry).await? {
         return Err(not_next(conn, &lease.host, entry).await?);
     }
@@ -57,7 +60,8 @@ async fn write(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bool, 
     let (input, state) = (rows::to_json("input", &entry.input)?, rows::to_json("state", &entry.state)?);
     if input.len() + state.len() > ENTRY_BYTES_MAX {
         let why = format!("it has {} bytes, above {ENTRY_BYTES_MAX}", input.len() + state.len());
-        return Err(Fault::Unreadable { what: format!("transition {} of {}", entry.seq.0, entry.run), why });
+        let what = format!("transition {} of run {}", entry.seq.0, entry.run);
+        return Err(StoreError::Unwritable { what, why }.into());
     }
     let advanced = sqlx::query::<Dialect>(sql::ADVANCE)
         .bind(entry.run.as_str())
@@ -124,19 +128,20 @@ fn left_behind(entry: &Entry) -> Option<&Revision> {
 /// Why the entry is not the next transition of the run.
 async fn not_next(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<Refusal, Fault> {
     let run = &entry.run;
-    let unreadable = |why: String| Fault::Unreadable { what: format!("run {run}"), why };
+    let refused =
+        |why: String| -> Fault { StoreError::Unwritable { what: format!("run {run}"), why }.into() };
     let row = sqlx::query::<Dialect>(sql::WHERE_RUN_IS).bind(run.as_str()).fetch_optional(&mut *conn).await?;
-    let Some(row) = row else { return Err(unreadable("there is no such run".into())) };
+    let Some(row) = row else { return Err(refused("there is no such run".into())) };
     let (of, status): (String, String) = (row.try_get("host")?, row.try_get("status")?);
     let (seq, version): (i64, i64) = (row.try_get("seq")?, row.try_get("plan_version")?);
     if of != host.as_str() {
-        return Err(unreadable(format!("it is of {of}, and the lease of {host}")));
+        return Err(refused(format!("it is of {of}, and the lease of {host}")));
     }
     if version > i64::from(PLAN_VERSION) {
         let why = format!(
             "a newer Uphaul wrote it (plan version {version}, this one knows {PLAN_VERSION}); go on with that one"
         );
-        return Err(unreadable(why));
+        return Err(refused(why));
     }
     let who = leases::find(conn, host).await?.map(|row| format!("; {row}")).unwrap_or_default();
     Ok(Refusal::Conflict(format!("run {run} is at {seq} ({status}), so it cannot get {}{who}", entry.seq.0)))
@@ -151,7 +156,8 @@ pub(crate) async fn end_without_host(conn: &mut Conn, run: RunRecord) -> Result<
     };
     let (mut state, mut seq) = (run.state, run.seq);
     for input in inputs {
-        let illegal = |why: String| Fault::Unreadable { what: format!("run {}", run.id), why };
+        let illegal =
+            |why: String| -> Fault { StoreError::Unwritable { what: format!("run {}", run.id), why }.into() };
         let moved = step(&run.plan, &state, input).map_err(|error| illegal(error.to_string()))?;
         seq = Seq(seq.0 + 1);
         let proved = moved.proved(&run.plan);

@@ -1,9 +1,8 @@
 //! The layout of the database: whose it is, how new, and how it is brought up to this build's.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::{Connection as _, Row as _};
 
 use crate::db::{Conn, Dialect, cause};
@@ -15,11 +14,7 @@ const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND na
     ORDER BY name LIMIT 1000";
 const APPLIED: &str = "SELECT version, checksum FROM uphaul_migrations ORDER BY version LIMIT 10000";
 
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = sqlx::migrate!("../../migrations/sqlite");
-    migrator.dangerous_set_table_name(TABLE);
-    migrator
-});
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// How the layout of a database compares with this build's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +64,21 @@ pub(crate) async fn bring_up(conn: &mut Conn, wait: Duration) -> Result<(), Caus
     let told = |error: sqlx::Error| cause(&error, wait, wait);
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(told)?;
     if check(&mut tx, wait).await? == Layout::Behind {
-        MIGRATIONS.run(&mut *tx).await.map_err(|error| failed(error, wait))?;
+        run(&mut tx).await.map_err(|error| failed(error, wait))?;
     }
     tx.commit().await.map_err(told)
+}
+
+/// Applies what is missing, in order. `check` has compared what is there.
+async fn run(conn: &mut Conn) -> Result<(), MigrateError> {
+    conn.ensure_migrations_table(TABLE).await?;
+    let applied = conn.list_applied_migrations(TABLE).await?;
+    for migration in MIGRATIONS.iter() {
+        if !applied.iter().any(|applied| applied.version == migration.version) {
+            conn.apply(TABLE, migration).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A full disk or a lock is told as such; anything else names the migration that did not work.

@@ -34,10 +34,9 @@ impl Store {
     ) -> Result<Result<LeaseToken, LeaseRow>, StoreError> {
         const DOING: &str = "take a host";
         for left in (0..TRIES_MAX).rev() {
-            let mut tx = self.begin(DOING).await?;
-            let taken = take(&mut tx, host, owner, length).await.map_err(|fault| self.told(DOING, fault))?;
-            self.commit(DOING, tx).await?;
-            let row = match taken {
+            let mut write = self.begin(DOING).await?;
+            let taken = take(write.conn(), host, owner, length).await;
+            let row = match self.end(DOING, write, taken).await? {
                 Ok(token) => return Ok(Ok(token)),
                 Err(row) => row,
             };
@@ -67,10 +66,9 @@ impl Store {
         length: Duration,
     ) -> Result<Option<LeaseToken>, StoreError> {
         const DOING: &str = "take a host over";
-        let mut tx = self.begin(DOING).await?;
-        let taken = swap(&mut tx, seen, owner, length).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await?;
-        Ok(taken)
+        let mut write = self.begin(DOING).await?;
+        let done = swap(write.conn(), seen, owner, length).await;
+        self.end(DOING, write, done).await
     }
 
     /// Says that the holder of these leases lives, and answers those that it has lost.
@@ -81,14 +79,9 @@ impl Store {
         const DOING: &str = "renew leases";
         let mut lost = Vec::new();
         for some in tokens.chunks(BEATS_AT_ONCE) {
-            let mut tx = self.begin(DOING).await?;
-            for token in some {
-                let held = beat(&mut tx, token, at_us).await.map_err(|fault| self.told(DOING, fault))?;
-                if !held {
-                    lost.push(token.clone());
-                }
-            }
-            self.commit(DOING, tx).await?;
+            let mut write = self.begin(DOING).await?;
+            let done = beat_all(write.conn(), some, at_us).await;
+            lost.extend(self.end(DOING, write, done).await?);
         }
         Ok(lost)
     }
@@ -99,10 +92,10 @@ impl Store {
     /// The database cannot be written.
     pub async fn release(&self, lease: &LeaseToken) -> Result<(), StoreError> {
         const DOING: &str = "give a host back";
-        let mut tx = self.begin(DOING).await?;
+        let mut write = self.begin(DOING).await?;
         let query = sqlx::query::<Dialect>(sql::RELEASE).bind(lease.host.as_str()).bind(&lease.token);
-        query.execute(&mut *tx).await.map_err(|error| self.told(DOING, error))?;
-        self.commit(DOING, tx).await
+        let done = query.execute(write.conn()).await.map(drop).map_err(Fault::Sql);
+        self.end(DOING, write, done).await
     }
 
     /// Who holds a host.
@@ -144,6 +137,17 @@ pub(crate) async fn find(conn: &mut Conn, host: &HostName) -> Result<Option<Leas
 async fn beat(conn: &mut Conn, lease: &LeaseToken, at_us: i64) -> Result<bool, Fault> {
     let query = sqlx::query::<Dialect>(sql::BEAT).bind(lease.host.as_str()).bind(&lease.token).bind(at_us);
     Ok(query.execute(conn).await?.rows_affected() == 1)
+}
+
+/// Renews all of these, and answers those that are lost.
+async fn beat_all(conn: &mut Conn, leases: &[LeaseToken], at_us: i64) -> Result<Vec<LeaseToken>, Fault> {
+    let mut lost = Vec::new();
+    for lease in leases {
+        if !beat(conn, lease, at_us).await? {
+            lost.push(lease.clone());
+        }
+    }
+    Ok(lost)
 }
 
 /// Renews a lease, or says who has it.

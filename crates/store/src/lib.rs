@@ -8,21 +8,29 @@
 //! pragmas, how a write begins) stands in `open`, `layout` and `db`.
 
 mod db;
+#[cfg(test)]
+mod dialect_tests;
 mod error;
+#[cfg(test)]
+mod error_tests;
 mod host;
 mod hosts;
 mod journal;
 mod layout;
 mod lease;
 mod leases;
+#[cfg(test)]
+mod newer_tests;
 mod open;
+#[cfg(test)]
+mod open_tests;
+#[cfg(test)]
+mod postgres_tests;
 pub mod process;
 mod rows;
 mod run;
 mod runs;
 mod sql;
-#[cfg(test)]
-mod sql_tests;
 
 pub use db::Store;
 pub use error::{Cause, StoreError};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use crate::db::{Conn, Store, cause};
 use crate::error::{Cause, StoreError};
@@ -94,36 +94,52 @@ fn cut(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
+/// A record that is being opened, for its errors.
+struct Opening {
+    place: String,
+    lock_wait: Duration,
+}
+
+impl Opening {
+    fn unusable(&self, cause: Cause) -> StoreError {
+        StoreError::Unusable { place: self.place.clone(), doing: DOING, cause }
+    }
+
+    fn told(&self, error: &sqlx::Error) -> StoreError {
+        self.unusable(cause(error, self.lock_wait, TURN_WAIT))
+    }
+
+    fn store(self, writer: SqlitePool, reader: SqlitePool) -> Store {
+        Store { writer, reader, place: self.place, lock_wait: self.lock_wait, turn_wait: TURN_WAIT }
+    }
+}
+
 async fn open_memory(lock_wait: Duration) -> Result<Store, StoreError> {
-    let place = "SQLite in memory".to_owned();
-    let unusable = |cause| StoreError::Unusable { place: place.clone(), doing: DOING, cause };
-    let told = |error| unusable(cause(&error, lock_wait, TURN_WAIT));
+    let opening = Opening { place: "SQLite in memory".into(), lock_wait };
     // The database lives in its one connection, so that one is also read from.
     let options = with_pragmas(SqliteConnectOptions::new().in_memory(true), lock_wait);
-    let pool = pool(1).connect_with(options).await.map_err(told)?;
-    let mut conn = pool.acquire().await.map_err(told)?;
-    layout::bring_up(&mut conn, lock_wait).await.map_err(unusable)?;
+    let pool = pool(1).connect_with(options).await.map_err(|error| opening.told(&error))?;
+    let mut conn = pool.acquire().await.map_err(|error| opening.told(&error))?;
+    layout::bring_up(&mut conn, lock_wait).await.map_err(|cause| opening.unusable(cause))?;
     drop(conn);
-    Ok(Store { writer: pool.clone(), reader: pool, place, lock_wait, turn_wait: TURN_WAIT })
+    Ok(opening.store(pool.clone(), pool))
 }
 
 async fn open_file(path: &Path, lock_wait: Duration) -> Result<Store, StoreError> {
     let path = std::path::absolute(path).map_err(|why| StoreError::Url(why.to_string()))?;
     let place = format!("SQLite file {}", path.display());
-    let unusable =
-        |cause| StoreError::Unusable { place: place.clone(), doing: DOING, cause: refined(&path, cause) };
-    let told = |error| unusable(cause(&error, lock_wait, TURN_WAIT));
-    make(&path).map_err(unusable)?;
+    let opening = Opening { place, lock_wait };
+    make(&path).and_then(|()| check_rights(&path)).map_err(|cause| opening.unusable(cause))?;
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(false);
     let options = with_pragmas(options, lock_wait);
-    let mut conn = SqliteConnection::connect_with(&options).await.map_err(told)?;
+    let mut conn = SqliteConnection::connect_with(&options).await.map_err(|error| opening.told(&error))?;
     let ready = prepare(&mut conn, lock_wait).await;
     let closed = conn.close().await;
-    ready.map_err(unusable)?;
-    closed.map_err(told)?;
-    let writer = pool(1).connect_with(options.clone()).await.map_err(told)?;
+    ready.map_err(|cause| opening.unusable(cause))?;
+    closed.map_err(|error| opening.told(&error))?;
+    let writer = pool(1).connect_with(options.clone()).await.map_err(|error| opening.told(&error))?;
     let reader = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(Store { writer, reader, place, lock_wait, turn_wait: TURN_WAIT })
+    Ok(opening.store(writer, reader))
 }
 
 /// Looks before it writes anything: a database that is not ours stays as it is, to the byte.
@@ -180,7 +196,8 @@ fn make(path: &Path) -> Result<(), Cause> {
         Cause::Folder { folder: folder.display().to_string(), detail: plain(&error) }
     };
     match fs::symlink_metadata(path) {
-        Ok(_) => return Ok(()),
+        Ok(_) if path.exists() => return Ok(()),
+        Ok(_) => return Err(Cause::DanglingLink),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(no_file(error)),
     }
@@ -198,30 +215,26 @@ fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
-/// SQLite says "unable to open" and "readonly" for many things; the file system knows which one it was.
-fn refined(path: &Path, cause: Cause) -> Cause {
-    if !matches!(cause, Cause::Other { .. } | Cause::ReadOnly) {
-        return cause;
-    }
+/// Asks the file system beforehand: SQLite says "unable to open" for many things, and opens what it may not write.
+fn check_rights(path: &Path) -> Result<(), Cause> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let may = |path: &Path, access| rustix::fs::access(path, access).is_ok();
-    if path.is_dir() {
-        return Cause::NotADatabase;
-    }
-    let forbidden = |path: &Path, detail: &str| Cause::NoPermission {
-        path: path.display().to_string(),
-        detail: detail.to_owned(),
+    let forbidden = |path: &Path, detail: &str| {
+        Err(Cause::NoPermission { path: path.display().to_string(), detail: detail.to_owned() })
     };
+    if path.is_dir() {
+        return Err(Cause::IsAFolder);
+    }
     if !may(path, Access::READ_OK) {
         return forbidden(path, "it may not be read");
     }
     if !may(path, Access::WRITE_OK) {
-        return Cause::ReadOnly;
+        return Err(Cause::ReadOnly);
     }
     if !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
         return forbidden(folder, "nothing may be written beside it");
     }
-    cause
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use uphaul_core::plan::PLAN_VERSION;
 use uphaul_core::ports::{LeaseToken, RunRecord};
 
 use crate::db::Fault;
+use crate::error::StoreError;
 use crate::host::Host;
 use crate::lease::{LeaseRow, Owner};
 use crate::run::{StoredEvent, StoredRun};
@@ -55,7 +56,7 @@ impl Reader<'_> {
 /// A value as JSON. Everything that is stored can be written as JSON; if one day it cannot, nothing is written.
 pub(crate) fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, Fault> {
     serde_json::to_string(value)
-        .map_err(|why| Fault::Unreadable { what: what.to_owned(), why: format!("it is no JSON: {why}") })
+        .map_err(|why| StoreError::Unwritable { what: what.to_owned(), why: why.to_string() }.into())
 }
 
 pub(crate) fn host(row: &Row) -> Result<Host, Fault> {

@@ -26,9 +26,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         const DOING: &str = "create a run";
         check(lease, run)?;
-        let mut tx = self.begin(DOING).await?;
-        create(&mut tx, lease, run, requested_by, at_us).await.map_err(|fault| self.told(DOING, fault))?;
-        self.commit(DOING, tx).await
+        let mut write = self.begin(DOING).await?;
+        let done = create(write.conn(), lease, run, requested_by, at_us).await;
+        self.end(DOING, write, done).await
     }
 
     /// The run of this id.
