@@ -63,9 +63,10 @@ impl From<StoreError> for CliError {
             | StoreError::UnfinishedRun { .. } => Self::usage(error.to_string()),
             StoreError::Url(_) => Self::config(error.to_string()),
             StoreError::Held(_) | StoreError::LeaseLost { .. } => Self::host(error.to_string()),
-            StoreError::Unusable { .. } | StoreError::BadRun { .. } | StoreError::Unreadable { .. } => {
-                Self::store(error.to_string())
-            }
+            StoreError::Unusable { .. }
+            | StoreError::BadRun { .. }
+            | StoreError::Unwritable { .. }
+            | StoreError::Unreadable { .. } => Self::store(error.to_string()),
         }
     }
 }
