@@ -35,10 +35,12 @@ _uphaul_sh=$(command -v sh)
 _uphaul_env=$(command -v env)
 
 # The group is that of the shell which becomes the command. It is not begun in the background: it would then ignore
-# SIGINT and SIGQUIT.
+# SIGINT and SIGQUIT. In parentheses, for dash says "Terminated" with the redirections of the command.
 run() {
-    "$_uphaul_setsid" "$_uphaul_sh" -c 'echo "g $$" >&5; exec 5>&-; exec "$@"' sh "$@" \
-        >&6 2>&7 3<&- 6>&- 7>&-
+    (
+        exec >&6 2>&7 3<&- 6>&- 7>&-
+        exec "$_uphaul_setsid" "$_uphaul_sh" -c 'echo "g $$" >&5; exec 5>&-; exec "$@"' sh "$@"
+    )
 }
 
 # Waits up to $1 seconds for a letter that is one of $2.
