@@ -15,6 +15,7 @@ use uphaul_core::ids::{RefName, Revision, RunId};
 use uphaul_core::plan::{Goal, PLAN_VERSION, Plan};
 use uphaul_core::ports::{RemoteExecutor, Target};
 use uphaul_exec_local::LocalExecutor;
+use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 use uphaul_store::process::this_owner;
 use uphaul_store::{Host, Owner, Store};
 
@@ -23,7 +24,7 @@ pub(crate) use resolve::Resolved;
 pub(crate) use work::{Ask, Job, To, previous_of};
 
 use crate::clock::SystemClock;
-use crate::config::{Backend, Config, facts};
+use crate::config::{Backend, Config, OpensshOptions, facts};
 use crate::error::CliError;
 
 /// Everything that a command needs to work on hosts. Cheap to clone.
@@ -121,7 +122,13 @@ pub(crate) fn new_run_id() -> Result<RunId, CliError> {
 /// The executor that the configuration names.
 fn executor(config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
     match config.backend {
-        Backend::Openssh => Err(CliError::config("this build cannot reach hosts by this executor yet")),
+        Backend::Openssh => {
+            let OpensshOptions { config, identity, known_hosts } = config.openssh.clone();
+            let executor = OpensshExecutor::new(OpensshConfig { config, identity, known_hosts, program: None });
+            executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
+                CliError::host("hosts cannot be reached by the system's ssh from this machine").cause(error.detail)
+            })
+        }
         Backend::Local => Ok(Arc::new(LocalExecutor::new())),
         Backend::Mock => Err(CliError::config("this build cannot reach hosts by this executor yet")),
         Backend::Libssh2 => Err(CliError::config("this build has no libssh2 backend yet")
