@@ -137,6 +137,7 @@ macro_rules! every_story {
                 of_32_that_take_over_one_gets_it
                 of_32_that_write_one_transition_one_does
                 runs_of_32_hosts_do_not_disturb_each_other
+                a_write_that_is_given_up_is_written_whole_or_not_at_all
             }
         }
     };

@@ -84,6 +84,7 @@ async fn the_other_process() {
     match part.as_str() {
         "driver" => drives_until_told(&store).await,
         "crowd" => drives_sixteen(&store).await,
+        "restless" => drives_for_ever(&store).await,
         _ => panic!("no such part"),
     }
 }
@@ -121,6 +122,24 @@ async fn drives_sixteen(store: &Store) {
     }
     tasks.join_all().await;
     say("done");
+}
+
+/// Four hosts, run after run, until somebody ends it.
+async fn drives_for_ever(store: &Store) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for lane in 0..4 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for number in 0.. {
+                let run = pending(number << 8 | lane, plan(&format!("web-{lane}"), '2'));
+                let mut driver = Driver::begin(&store, "ana", run).await;
+                driver.tell_all(all_the_way('1')).await;
+                driver.leave().await;
+                say("a run has ended");
+            }
+        });
+    }
+    tasks.join_all().await;
 }
 
 async fn with_a_driver_at_the_checkout() -> (Record, Other) {
@@ -202,5 +221,31 @@ async fn two_processes_write_at_once() {
     for run in runs {
         let id: RunId = run.record.id;
         assert_eq!(replayed(&store, &id).await.word(), "updated");
+    }
+}
+
+/// It is killed wherever it is in its writing, five times over.
+#[tokio::test]
+async fn a_process_killed_while_it_writes_leaves_whole_transitions() {
+    for runs in [1, 3, 5, 8, 13] {
+        let record = sqlite_file().await;
+        let hosts: Vec<_> = (0..4).map(|lane| host(&format!("web-{lane}"))).collect();
+        record.store().add_hosts(&hosts, 0).await.unwrap();
+        let mut other = Other::playing("restless", &record);
+        for _ in 0..runs {
+            other.says();
+        }
+        other.child.kill().unwrap();
+        other.child.wait().unwrap();
+        let store = record.another().await;
+        let stored = store.recent_runs(1_000).await.unwrap();
+        assert!(stored.len() >= runs);
+        for run in stored {
+            let state = replayed(&store, &run.record.id).await;
+            if !state.is_finished() {
+                let row = store.host(&run.record.host).await.unwrap().unwrap();
+                assert_eq!(row.update_status.as_deref(), Some(state.word()));
+            }
+        }
     }
 }
