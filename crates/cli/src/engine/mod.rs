@@ -124,9 +124,11 @@ fn executor(config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
     match config.backend {
         Backend::Openssh => {
             let OpensshOptions { config, identity, known_hosts } = config.openssh.clone();
-            let executor = OpensshExecutor::new(OpensshConfig { config, identity, known_hosts, program: None });
+            let executor =
+                OpensshExecutor::new(OpensshConfig { config, identity, known_hosts, program: None });
             executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
-                CliError::host("hosts cannot be reached by the system's ssh from this machine").cause(error.detail)
+                CliError::host("hosts cannot be reached by the system's ssh from this machine")
+                    .cause(error.detail)
             })
         }
         Backend::Local => Ok(Arc::new(LocalExecutor::new())),
