@@ -4,4 +4,5 @@ pub mod faults;
 pub mod lab;
 pub mod memory;
 pub mod rig;
+pub mod sshd;
 pub mod story;

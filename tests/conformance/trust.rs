@@ -1,0 +1,192 @@
+//! Keys: the host's and the user's.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use uphaul_core::ports::{ExecError, ExecErrorKind};
+use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
+
+use crate::bench::{Bench, Host, command};
+
+async fn refused(host: &Host, kind: ExecErrorKind) -> ExecError {
+    let error = match host.try_connect().await {
+        Ok(_) => panic!("it connected"),
+        Err(error) => error,
+    };
+    assert_eq!((error.kind, error.maybe_ran), (kind, false), "{error}");
+    error
+}
+
+async fn accepted(host: &Host) {
+    assert_eq!(host.run(&command(&["true"])).await.unwrap().code, 0);
+}
+
+pub async fn unknown_host_key(bench: Bench) {
+    let mut host = bench.host();
+    host.access.known_hosts = host.sshd().known_hosts_of("empty", "");
+    let error = refused(&host, ExecErrorKind::HostKey).await;
+    let (file, port) = (host.access.known_hosts.display().to_string(), host.sshd().port().to_string());
+    for part in [&host.sshd().fingerprint(), &file, "ssh-keyscan", &port, "web1"] {
+        assert!(error.detail.contains(part), "{part} in: {error}");
+    }
+    // Nothing was added behind the user's back.
+    assert_eq!(std::fs::read_to_string(&host.access.known_hosts).unwrap(), "\n");
+}
+
+pub async fn changed_host_key(bench: Bench) {
+    let mut host = bench.host();
+    let line = format!("# a comment\n{} {}", host.sshd().name(), host.sshd().host_key("other_host"));
+    host.access.known_hosts = host.sshd().known_hosts_of("changed", &line);
+    let error = refused(&host, ExecErrorKind::HostKey).await;
+    let place = format!("{}:2", host.access.known_hosts.display());
+    for part in [&host.sshd().fingerprint(), &place, "ssh-keygen -f", "-R", "has changed"] {
+        assert!(error.detail.contains(part), "{part} in: {error}");
+    }
+}
+
+pub async fn revoked_host_key(bench: Bench) {
+    let mut host = bench.host();
+    let (name, key) = (host.sshd().name(), host.sshd().host_key("host"));
+    host.access.known_hosts =
+        host.sshd().known_hosts_of("revoked", &format!("{name} {key}\n@revoked * {key}"));
+    let error = refused(&host, ExecErrorKind::HostKey).await;
+    assert!(error.detail.contains("revoked"), "{error}");
+}
+
+pub async fn hashed_known_hosts(bench: Bench) {
+    let host = bench.host();
+    let hashed = Command::new(program("ssh-keygen").unwrap())
+        .arg("-Hf")
+        .arg(&host.access.known_hosts)
+        .output()
+        .unwrap();
+    assert!(hashed.status.success());
+    assert!(!std::fs::read_to_string(&host.access.known_hosts).unwrap().contains("127.0.0.1"));
+    accepted(&host).await;
+}
+
+pub async fn wildcard_known_hosts(bench: Bench) {
+    let mut host = bench.host();
+    let line = format!("[127.0.*]:{} {}", host.sshd().port(), host.sshd().host_key("host"));
+    host.access.known_hosts = host.sshd().known_hosts_of("wildcard", &line);
+    accepted(&host).await;
+}
+
+pub async fn wrong_user_key(bench: Bench) {
+    let mut host = bench.host();
+    host.access.identity = vec![host.sshd().stranger()];
+    let error = refused(&host, ExecErrorKind::Auth).await;
+    for part in ["web1", &user(), "stranger", "authorized_keys"] {
+        assert!(error.detail.contains(part), "{part} in: {error}");
+    }
+}
+
+pub async fn no_user_key(bench: Bench) {
+    let mut host = bench.host();
+    host.access.identity.clear();
+    host.access.config = host.sshd().file("no_key", "IdentityFile none\nIdentityAgent none\n");
+    let error = refused(&host, ExecErrorKind::Auth).await;
+    assert!(error.detail.contains("no key to offer"), "{error}");
+}
+
+pub async fn encrypted_user_key(bench: Bench) {
+    let mut host = bench.host();
+    host.access.identity = vec![host.sshd().encrypted()];
+    let error = refused(&host, ExecErrorKind::Auth).await;
+    assert!(error.detail.contains("ssh-add") && error.detail.contains("encrypted"), "{error}");
+}
+
+pub async fn many_keys_before_the_right_one(bench: Bench) {
+    let mut host = bench.host();
+    host.access.identity.insert(0, host.sshd().stranger());
+    accepted(&host).await;
+}
+
+/// An agent that ends with the test.
+struct Agent(std::process::Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub async fn key_of_the_agent(bench: Bench) {
+    let mut host = bench.host();
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("agent");
+    let mut agent = Command::new(program("ssh-agent").unwrap());
+    let agent = Agent(agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap());
+    crate::bench::until("the agent listens", || socket.exists()).await;
+    // Encrypted on disk, open in the agent.
+    let mut add = Command::new(program("ssh-add").unwrap());
+    let ask = host.sshd().file("askpass", "#!/bin/sh\necho a passphrase\n");
+    std::fs::set_permissions(&ask, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    add.arg(host.sshd().encrypted())
+        .env("SSH_AUTH_SOCK", &socket)
+        .env("SSH_ASKPASS", ask)
+        .env("SSH_ASKPASS_REQUIRE", "force");
+    assert!(add.stderr(Stdio::null()).stdin(Stdio::null()).status().unwrap().success());
+    host.access.config = host.sshd().file("agent_config", &format!("IdentityAgent {}\n", socket.display()));
+    host.access.identity = vec![];
+    accepted(&host).await;
+    // Also when it is named, and the agent has it.
+    host.access.identity = vec![host.sshd().encrypted()];
+    accepted(&host).await;
+    drop(agent);
+}
+
+/// A host behind another one.
+fn behind(bench: Bench, jump: &Sshd) -> Host {
+    let mut host = bench.host();
+    let known = std::fs::read_to_string(&host.access.known_hosts).unwrap();
+    let both = format!("{known}{} {}", jump.name(), jump.host_key("host"));
+    host.access.known_hosts = host.sshd().known_hosts_of("both", &both);
+    host.access.identity.push(jump.identity());
+    let text = format!(
+        "Host bastion\n  HostName 127.0.0.1\n  Port {}\nHost web1\n  HostName 127.0.0.1\n  Port {}\n  ProxyJump bastion\n",
+        jump.port(),
+        host.sshd().port()
+    );
+    host.access.config = host.sshd().file("jump_config", &text);
+    host.target.address = "web1".into();
+    host.target.port = None;
+    host
+}
+
+pub async fn jump_host(bench: Bench) {
+    let jump = Sshd::start(&SshdSpec::default()).unwrap();
+    let host = behind(bench, &jump);
+    accepted(&host).await;
+    assert_eq!((jump.connections(), host.sshd().connections()), (1, 1));
+    crate::bench::until("the jump host is left", || !jump.has_open()).await;
+}
+
+pub async fn jump_host_with_an_unknown_key(bench: Bench) {
+    let jump = Sshd::start(&SshdSpec::default()).unwrap();
+    let mut host = behind(bench, &jump);
+    host.access.known_hosts = host.sshd().known_hosts();
+    let error = refused(&host, ExecErrorKind::HostKey).await;
+    assert!(error.detail.contains(&jump.name()) && error.detail.contains(&jump.fingerprint()), "{error}");
+    assert_eq!(host.sshd().connections(), 0);
+}
+
+pub async fn config_cannot_weaken_trust(bench: Bench) {
+    let mut host = bench.host();
+    host.access.known_hosts = host.sshd().known_hosts_of("empty", "");
+    let weak = "StrictHostKeyChecking no\nNoHostAuthenticationForLocalhost yes\nUpdateHostKeys yes\nBatchMode no\n\
+                RemoteCommand echo hi\nRequestTTY force\nLocalForward 127.0.0.1:1 127.0.0.1:2\nExitOnForwardFailure yes\n\
+                ServerAliveInterval 0\nControlMaster auto\nControlPath none\nControlPersist yes\n";
+    host.access.config = host.sshd().file("weak", weak);
+    refused(&host, ExecErrorKind::HostKey).await;
+    // What else stands there does no harm to a session.
+    host.access.known_hosts = host.sshd().known_hosts();
+    let executor = host.executor();
+    let (mut one, mut two) = (
+        executor.connect(&host.target).await.unwrap(),
+        Arc::clone(&executor).connect(&host.target).await.unwrap(),
+    );
+    assert_eq!(one.run(&command(&["true"])).await.unwrap().code, 0);
+    assert_eq!(two.run(&command(&["true"])).await.unwrap().code, 0);
+}

@@ -1,0 +1,295 @@
+//! A throw-away SSH server on loopback, with keys of its own. Works as root and as a plain user (who then can log in only
+//! as that user).
+//!
+//! The test listens itself, on a port that the system gives, and starts one `sshd -i` for each connection. So no port
+//! can be taken by somebody in between, and the test knows the processes of each connection and when they end.
+
+use std::fs::Permissions;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tempfile::TempDir;
+
+/// The server. Dropping it ends the connections and removes its files.
+pub struct Sshd {
+    /// Its keys, and those of its clients.
+    dir: TempDir,
+    address: SocketAddr,
+    connections: Arc<Mutex<Vec<Child>>>,
+    stopped: Arc<AtomicBool>,
+    listener: Option<JoinHandle<()>>,
+}
+
+/// What may differ.
+#[derive(Debug, Clone, Default)]
+pub struct SshdSpec {
+    /// A command that the login shell runs in the stead of what the client asked for; that is in
+    /// `$SSH_ORIGINAL_COMMAND`.
+    pub force_command: Option<String>,
+    /// Further lines of sshd_config.
+    pub config: String,
+}
+
+impl Sshd {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Why no SSH server can run here.
+    pub fn start(spec: &SshdSpec) -> Result<Self, String> {
+        let sshd = program("sshd").ok_or("there is no sshd (Debian: apt install openssh-server)")?;
+        let keygen = program("ssh-keygen").ok_or("there is no ssh-keygen")?;
+        // sshd run as root insists on this folder, which the service of the distribution makes at boot.
+        if user() == "root" && !Path::new("/run/sshd").is_dir() {
+            std::fs::create_dir("/run/sshd").map_err(|error| format!("cannot make /run/sshd: {error}"))?;
+        }
+        let dir = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
+        for key in ["host", "other_host", "client", "stranger"] {
+            make_key(&keygen, &dir.path().join(key), "")?;
+        }
+        let config = dir.path().join("sshd_config");
+        write(&config, &sshd_config(dir.path(), spec))?;
+        write(&dir.path().join("authorized_keys"), &read(&dir.path().join("client.pub"))?)?;
+        let checked = Command::new(&sshd).arg("-t").arg("-f").arg(&config).output();
+        let checked = checked.map_err(|error| format!("cannot run sshd: {error}"))?;
+        if !checked.status.success() {
+            return Err(format!("sshd refuses to run: {}", String::from_utf8_lossy(&checked.stderr)));
+        }
+        let socket = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("cannot listen: {error}"))?;
+        let address = socket.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
+        let (connections, stopped) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let listener = std::thread::spawn({
+            let (connections, stopped) = (Arc::clone(&connections), Arc::clone(&stopped));
+            let log = dir.path().join("log");
+            move || listen(&socket, &sshd, &config, &log, &connections, &stopped)
+        });
+        Ok(Self { dir, address, connections, stopped, listener: Some(listener) })
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The private key that it accepts.
+    pub fn identity(&self) -> PathBuf {
+        self.dir.path().join("client")
+    }
+
+    /// A private key that it does not accept.
+    pub fn stranger(&self) -> PathBuf {
+        self.dir.path().join("stranger")
+    }
+
+    /// A private key that it accepts, encrypted.
+    pub fn encrypted(&self) -> PathBuf {
+        let path = self.dir.path().join("encrypted");
+        if !path.exists() {
+            make_key(&program("ssh-keygen").unwrap(), &path, "a passphrase").unwrap();
+            let both = read(&self.dir.path().join("authorized_keys")).unwrap()
+                + &read(&self.dir.path().join("encrypted.pub")).unwrap();
+            write(&self.dir.path().join("authorized_keys"), &both).unwrap();
+        }
+        path
+    }
+
+    /// A known_hosts file with its key.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.known_hosts_of("known", &format!("{} {}", self.name(), self.host_key("host")))
+    }
+
+    /// A known_hosts file that has the text.
+    pub fn known_hosts_of(&self, name: &str, text: &str) -> PathBuf {
+        self.file(&format!("known_hosts_{name}"), &format!("{text}\n"))
+    }
+
+    /// A file of its folder.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        write(&path, text).unwrap();
+        path
+    }
+
+    /// How known_hosts names it.
+    pub fn name(&self) -> String {
+        format!("[127.0.0.1]:{}", self.port())
+    }
+
+    /// The public half of `host` or `other_host`, as in known_hosts.
+    pub fn host_key(&self, key: &str) -> String {
+        let text = read(&self.dir.path().join(format!("{key}.pub"))).unwrap();
+        text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The fingerprint of the host's key, `SHA256:...`.
+    pub fn fingerprint(&self) -> String {
+        let mut keygen = Command::new(program("ssh-keygen").unwrap());
+        let output = keygen.arg("-lf").arg(self.dir.path().join("host.pub")).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).split(' ').nth(1).unwrap().to_owned()
+    }
+
+    /// How many connections it has had.
+    pub fn connections(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether a connection is open still.
+    pub fn has_open(&self) -> bool {
+        self.lock().iter_mut().any(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Cuts all connections.
+    pub fn cut(&self) {
+        for process in self.processes() {
+            signal(process, "KILL");
+        }
+    }
+
+    /// Makes all connections silent, as a dead network does.
+    pub fn freeze(&self) {
+        for process in self.processes() {
+            signal(process, "STOP");
+        }
+    }
+
+    /// What the server wrote down.
+    pub fn log(&self) -> String {
+        read(&self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// The processes of sshd itself for the open connections, not what they run.
+    fn processes(&self) -> Vec<u32> {
+        let mut found = Vec::new();
+        for child in self
+            .lock()
+            .iter_mut()
+            .filter_map(|child| matches!(child.try_wait(), Ok(None)).then(|| child.id()))
+        {
+            found.push(child);
+            found.extend(children(child).into_iter().filter(|pid| command_of(*pid).starts_with("sshd")));
+        }
+        found
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Child>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Wakes the listener.
+        let _ = TcpStream::connect(self.address);
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+        self.cut();
+        for child in self.lock().iter_mut() {
+            let _ = child.wait();
+        }
+    }
+}
+
+fn listen(
+    socket: &TcpListener,
+    sshd: &Path,
+    config: &Path,
+    log: &Path,
+    connections: &Mutex<Vec<Child>>,
+    stopped: &AtomicBool,
+) {
+    for stream in socket.incoming().flatten() {
+        if stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(copy) = stream.try_clone() else { continue };
+        let mut command = Command::new(sshd);
+        command.arg("-i").arg("-f").arg(config).arg("-E").arg(log).stderr(Stdio::null());
+        command.stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(copy));
+        if let Ok(child) = command.spawn() {
+            connections.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+        }
+    }
+}
+
+fn sshd_config(dir: &Path, spec: &SshdSpec) -> String {
+    let dir = dir.display();
+    let force = spec.force_command.as_ref().map_or_else(String::new, |text| format!("ForceCommand {text}\n"));
+    format!(
+        "HostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\n\
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n\
+         PrintMotd no\nLogLevel VERBOSE\n{force}{}",
+        spec.config
+    )
+}
+
+/// The user that runs the tests.
+pub fn user() -> String {
+    let output = Command::new("id").arg("-un").output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// A program, by the PATH and the folders of the system's own.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':').map(|dir| Path::new(dir).join(name)).find(|file| file.is_file())
+}
+
+/// Sends a signal to one process.
+pub fn signal(process: u32, name: &str) {
+    let _ =
+        Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).stderr(Stdio::null()).status();
+}
+
+/// The processes whose command line has the text.
+pub fn processes_with(text: &str) -> Vec<u32> {
+    all_processes().into_iter().filter(|pid| command_of(*pid).contains(text)).collect()
+}
+
+fn all_processes() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn command_of(pid: u32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let of = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.split_whitespace().nth(1).and_then(|text| text.parse().ok()) == Some(parent)
+    };
+    let direct: Vec<u32> = all_processes().into_iter().filter(of).collect();
+    let deeper = direct.iter().flat_map(|pid| children(*pid)).collect::<Vec<_>>();
+    direct.into_iter().chain(deeper).collect()
+}
+
+fn make_key(keygen: &Path, path: &Path, passphrase: &str) -> Result<(), String> {
+    let mut command = Command::new(keygen);
+    command.args(["-q", "-t", "ed25519", "-C", "throw-away", "-N", passphrase, "-f"]).arg(path);
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run ssh-keygen: {error}"))?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let written = std::fs::File::create(path).and_then(|mut file| {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    });
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
