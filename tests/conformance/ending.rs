@@ -30,8 +30,7 @@ pub async fn timeout_ends_the_group(bench: Bench) {
         error.detail.contains("longer than its 0.5 s") && error.detail.ends_with("last words: begun"),
         "{error}"
     );
-    // Ended before it was said, so at once.
-    assert_eq!(processes_with(&mark), []);
+    gone(&mark).await;
 }
 
 pub async fn timeout_ends_the_stubborn(bench: Bench) {
@@ -139,8 +138,7 @@ pub async fn rest_of_the_group_is_ended(bench: Bench) {
     let script = format!("sh -c 'trap \"\" TERM HUP; sleep {mark}; sleep {mark}' >/dev/null 2>&1 & exit 3");
     let output = bench.host().run(&sh(&script)).await.unwrap();
     assert_eq!(output.code, 3);
-    // Killed before the end was said.
-    assert_eq!(processes_with(&mark), []);
+    gone(&mark).await;
 }
 
 pub async fn after_a_failure_the_session_goes_on(bench: Bench) {

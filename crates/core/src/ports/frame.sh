@@ -22,7 +22,7 @@ mark() {
 }
 
 mark begin
-for _uphaul_tool in setsid timeout head cat env; do
+for _uphaul_tool in setsid timeout head cat env sleep; do
     if ! command -v "$_uphaul_tool" >/dev/null; then
         printf 'uphaul: this host has no program "%s" (of coreutils or util-linux)\n' "$_uphaul_tool" >&7
         mark end 127 0
@@ -75,8 +75,14 @@ watch() {
         fi
         ;;
     esac
-    # What the command left behind in its group.
-    [ -z "$g" ] || kill -s KILL -- "-$g"
+    # What the command left behind in its group; waited for, up to 2 s, so that the end is the end.
+    if [ -n "$g" ] && kill -s KILL -- "-$g"; then
+        n=0
+        while [ "$n" -lt 40 ] && kill -s 0 -- "-$g"; do
+            sleep 0.05
+            n=$((n + 1))
+        done
+    fi
     [ -n "$m" ] || m='r 137'
     mark end "${m#r }" "$t"
 }

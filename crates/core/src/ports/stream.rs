@@ -10,8 +10,9 @@ use super::{ExecError, ExecErrorKind, Output, RemoteCommand};
 
 /// How long the login shell may take, beside the command's own limit, until it runs our script.
 const BEGIN_MAX: Duration = Duration::from_secs(30);
-/// How long the host may take to end a command whose time is over (2 s for TERM, 10 s for KILL) and to say so.
-const END_MAX: Duration = Duration::from_secs(15);
+/// How long the host may take to end a command whose time is over (2 s for TERM, 10 s for KILL, 2 s for
+/// the rest of its group) and to say so.
+const END_MAX: Duration = Duration::from_secs(20);
 /// How much one read takes.
 const READ_SIZE: usize = 64 * 1024;
 
@@ -20,7 +21,7 @@ const READ_SIZE: usize = 64 * 1024;
 pub enum Broken {
     /// The time was over, and the host ended the command.
     TimedOut(Output),
-    /// The host did not say the end, although the command's time and a grace of 45 s are over.
+    /// The host did not say the end, although the command's time and a grace of 50 s are over.
     Overdue,
     /// The user could not be changed; nothing ran.
     NotThatUser {
