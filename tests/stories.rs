@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uphaul_core::ids::Revision;
 use uphaul_core::ports::RemoteExecutor;
 use uphaul_exec_local::LocalExecutor;
-use uphaul_tests::faults::Fault;
+use uphaul_tests::faults::{Fault, Faults};
 use uphaul_tests::rig::{LoginExecutor, Rig};
-use uphaul_tests::story::{HostSide, story};
+use uphaul_tests::story::{HostSide, story, story_with};
 
 struct RigHost(Rig);
 
@@ -132,4 +132,15 @@ fn snapshot(name: &str, told: String) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, told);
     });
+}
+
+#[tokio::test]
+async fn a_good_update_is_one_connection_and_few_commands() {
+    let rig = Rig::new();
+    let plan = rig.plan("v2");
+    let faults = Faults::plan(&[]);
+    story_with("a good update", Arc::new(RigHost(rig)), plan, faults.clone()).await;
+    println!("a good update: {} connection, {} remote commands", faults.connections(), faults.commands());
+    assert_eq!(faults.connections(), 1);
+    assert!(faults.commands() <= 12, "{}", faults.commands());
 }

@@ -40,6 +40,7 @@ pub struct Faults {
     /// Is notified when the controller is to die.
     pub crash: Notify,
     happened: Mutex<Vec<Fault>>,
+    connections: Mutex<usize>,
 }
 
 impl Faults {
@@ -55,6 +56,16 @@ impl Faults {
     /// Lets the host be reached again.
     pub fn heal(&self) {
         *self.away.lock().expect("no panic") = false;
+    }
+
+    /// How many commands were sent so far.
+    pub fn commands(&self) -> usize {
+        self.happened.lock().expect("no panic").len()
+    }
+
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> usize {
+        *self.connections.lock().expect("no panic")
     }
 
     /// The last fault that happened.
@@ -98,6 +109,7 @@ impl RemoteExecutor for FaultyExecutor {
             return Err(ExecError::before(ExecErrorKind::Connect, "no route to the host"));
         }
         let inner = self.inner.connect(target).await?;
+        *self.faults.connections.lock().expect("no panic") += 1;
         Ok(Box::new(FaultySession { inner, faults: self.faults.clone() }))
     }
 }

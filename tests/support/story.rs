@@ -164,7 +164,14 @@ const DRIVERS_MAX: usize = 12;
 /// # Panics
 /// Where the run comes to no end.
 pub async fn story(title: &str, host: Arc<dyn HostSide>, plan: Plan, planned: &[(&str, Fault)]) -> String {
-    let faults = Faults::plan(planned);
+    story_with(title, host, plan, Faults::plan(planned)).await
+}
+
+/// The same, for a test that looks at the faults afterwards.
+///
+/// # Panics
+/// Where the run comes to no end.
+pub async fn story_with(title: &str, host: Arc<dyn HostSide>, plan: Plan, faults: Arc<Faults>) -> String {
     let journal = Arc::new(MemoryJournal::new(plan.clone()));
     let told = Mutex::new(Told::default());
     let teller = Arc::new(Teller { host: host.clone(), plan: plan.clone(), faults: faults.clone(), told });

@@ -1,6 +1,7 @@
 //! The commands of a step as a person reads them: word for word what the scripts run on this host. A test holds them
 //! against what the scripts really ran.
 
+use crate::ids::Revision;
 use crate::machine::{Action, Step};
 use crate::plan::{Health, Manager, Plan, Scope};
 use crate::quote::word;
@@ -32,11 +33,14 @@ fn git(plan: &Plan, args: &[&str]) -> String {
 }
 
 /// What a step changes, or asks the service, as commands. What only reads the repository is left out; `scripts` are
-/// the whole of it.
-pub fn words(plan: &Plan, step: Step, action: &Action) -> Vec<String> {
+/// the whole of it. `head` is what the host has checked out, where that is known.
+pub fn words(plan: &Plan, step: Step, action: &Action, head: Option<&Revision>) -> Vec<String> {
     match action {
         Action::Preflight => vec![git(plan, &["ls-remote", "--quiet", "origin", "HEAD"])],
-        Action::Record => vec![git(plan, &["update-ref", "refs/uphaul/previous", "HEAD"])],
+        Action::Record => {
+            let head = head.map_or("HEAD", Revision::as_str);
+            vec![git(plan, &["update-ref", "refs/uphaul/previous", head])]
+        }
         Action::Fetch(to) => vec![
             git(plan, &["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "origin", to.as_str()]),
             git(plan, &["update-ref", "refs/uphaul/target", to.as_str()]),
