@@ -1,7 +1,12 @@
 //! The real binary, killed with SIGKILL at every command that it sends, before and after the command's effect, and
 //! resumed: the host ends on the target or on the version before, proved, and the record says what the host runs.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so by a panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so by a panic"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
