@@ -1,4 +1,5 @@
-//! The stories of a run, told by real scripts, real git and a real `sh` on this machine.
+//! The stories of a run, each told twice: by real scripts, real git and a real `sh` on this machine, and by the
+//! simulated host. Both must tell the same, so the simulation cannot flatter us.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use uphaul_core::ports::RemoteExecutor;
 use uphaul_exec_local::LocalExecutor;
 use uphaul_tests::faults::{Fault, Faults};
 use uphaul_tests::rig::{LoginExecutor, Rig};
+use uphaul_tests::simulated::SimulatedHost;
 use uphaul_tests::story::{HostSide, story, story_with};
 
 struct RigHost(Rig);
@@ -33,16 +35,31 @@ async fn tell(title: &str, faults: &[(&str, Fault)]) -> String {
     story(title, Arc::new(RigHost(rig)), plan, faults).await
 }
 
+async fn tell_simulated(title: &str, faults: &[(&str, Fault)]) -> String {
+    let host = SimulatedHost::new();
+    let plan = host.plan("v2");
+    story(title, Arc::new(host), plan, faults).await
+}
+
 macro_rules! stories {
-    ($($name:ident: $title:literal, [$(($job:literal, $fault:ident)),* $(,)?];)*) => {$(
-        #[tokio::test]
-        async fn $name() {
-            let told = tell($title, &[$(($job, Fault::$fault)),*]).await;
-            insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, description => $title }, {
-                insta::assert_snapshot!(stringify!($name), told);
-            });
+    ($($name:ident: $title:literal, [$(($job:literal, $fault:ident)),* $(,)?];)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                snapshot(stringify!($name), $title, &tell($title, &[$(($job, Fault::$fault)),*]).await);
+            }
+        )*
+        mod simulated {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let told = tell_simulated($title, &[$(($job, Fault::$fault)),*]).await;
+                    snapshot(stringify!($name), $title, &told);
+                }
+            )*
         }
-    )*};
+    };
 }
 
 stories! {
@@ -98,14 +115,23 @@ stories! {
         [("update-Checkout", CrashAfter), ("update-Checkout", CrashBefore)];
 }
 
+const ALREADY_THERE: &str = "already on the target, and proved";
+const FIRST_UPDATE_EVER: &str = "first contact: nothing is recorded";
+const ILL_BEFORE_AND_AFTER: &str = "the service was ill before, and no version makes it well";
+
 #[tokio::test]
 async fn already_there() {
     let rig = Rig::new();
     let plan = rig.plan("v1");
-    snapshot(
-        "already_there",
-        story("already on the target, and proved", Arc::new(RigHost(rig)), plan, &[]).await,
-    );
+    let told = story(ALREADY_THERE, Arc::new(RigHost(rig)), plan, &[]).await;
+    snapshot("already_there", ALREADY_THERE, &told);
+}
+
+#[tokio::test]
+async fn already_there_simulated() {
+    let host = SimulatedHost::new();
+    let plan = host.plan("v1");
+    snapshot("already_there", ALREADY_THERE, &story(ALREADY_THERE, Arc::new(host), plan, &[]).await);
 }
 
 #[tokio::test]
@@ -113,10 +139,17 @@ async fn first_update_ever() {
     let rig = Rig::new();
     let mut plan = rig.plan("v2");
     plan.recorded = None;
-    snapshot(
-        "first_update_ever",
-        story("first contact: nothing is recorded", Arc::new(RigHost(rig)), plan, &[]).await,
-    );
+    let told = story(FIRST_UPDATE_EVER, Arc::new(RigHost(rig)), plan, &[]).await;
+    snapshot("first_update_ever", FIRST_UPDATE_EVER, &told);
+}
+
+#[tokio::test]
+async fn first_update_ever_simulated() {
+    let host = SimulatedHost::new();
+    let mut plan = host.plan("v2");
+    plan.recorded = None;
+    let told = story(FIRST_UPDATE_EVER, Arc::new(host), plan, &[]).await;
+    snapshot("first_update_ever", FIRST_UPDATE_EVER, &told);
 }
 
 #[tokio::test]
@@ -124,12 +157,21 @@ async fn ill_before_and_after() {
     let rig = Rig::new();
     rig.ill(true);
     let plan = rig.plan("v2");
-    let title = "the service was ill before, and no version makes it well";
-    snapshot("ill_before_and_after", story(title, Arc::new(RigHost(rig)), plan, &[]).await);
+    let told = story(ILL_BEFORE_AND_AFTER, Arc::new(RigHost(rig)), plan, &[]).await;
+    snapshot("ill_before_and_after", ILL_BEFORE_AND_AFTER, &told);
 }
 
-fn snapshot(name: &str, told: String) {
-    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+#[tokio::test]
+async fn ill_before_and_after_simulated() {
+    let host = SimulatedHost::new();
+    host.fleet.ill("web-1", Some("503"));
+    let plan = host.plan("v2");
+    let told = story(ILL_BEFORE_AND_AFTER, Arc::new(host), plan, &[]).await;
+    snapshot("ill_before_and_after", ILL_BEFORE_AND_AFTER, &told);
+}
+
+fn snapshot(name: &str, title: &str, told: &str) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, description => title }, {
         insta::assert_snapshot!(name, told);
     });
 }

@@ -4,5 +4,6 @@ pub mod faults;
 pub mod lab;
 pub mod memory;
 pub mod rig;
+pub mod simulated;
 pub mod sshd;
 pub mod story;
