@@ -14,7 +14,7 @@ mod escape;
 pub mod exit;
 pub mod output;
 pub mod render;
-
+mod select;
 mod surroundings;
 
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use context::Context;
+pub use select::select;
 
 use cli::Cli;
 use error::CliError;

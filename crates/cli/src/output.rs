@@ -6,6 +6,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -118,6 +121,8 @@ pub struct Output {
     color_err: bool,
     live: bool,
     stdout: Arc<Mutex<Stdout>>,
+    /// The picture at the end of the terminal, while there is one.
+    picture: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +146,7 @@ impl Output {
             color_err: color && err_terminal,
             live: err_terminal && !dumb && !mode.json && !mode.quiet,
             stdout: Arc::default(),
+            picture: Arc::default(),
         }
     }
 
@@ -240,7 +246,51 @@ impl Output {
         self.stdout.lock().unwrap_or_else(PoisonError::into_inner).lost = Some(why);
     }
 
+    /// Height and width of the terminal that stderr is, in characters.
+    pub fn terminal_size(&self) -> (usize, usize) {
+        let (height, width) = Term::stderr().size();
+        // The last column is left free: a character there makes some terminals begin a new line.
+        (height.into(), usize::from(width).saturating_sub(1))
+    }
+
+    /// Draws lines over those that were drawn before, at the end of the terminal. What is said meanwhile scrolls up
+    /// above them.
+    pub fn draw(&self, lines: &[Line]) {
+        if !self.live {
+            return;
+        }
+        let text: Vec<String> = lines.iter().map(|line| line.render(self.color_err)).collect();
+        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = picture.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+            bar.with_style(
+                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            )
+        });
+        bar.set_message(text.join("\n"));
+        bar.tick();
+    }
+
+    /// Takes the drawn lines away.
+    pub fn end_drawing(&self) {
+        if let Some(bar) = self.picture.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Does something to the terminal while the picture is away.
+    fn beside_picture(&self, act: impl FnOnce()) {
+        match &*self.picture.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(act),
+            None => act(),
+        }
+    }
+
     fn write(&self, text: &str) {
+        self.beside_picture(|| self.write_stdout(text));
+    }
+
+    fn write_stdout(&self, text: &str) {
         let mut state = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return;
@@ -259,12 +309,12 @@ impl Output {
 
     fn json_err(&self, value: &serde_json::Value) {
         let text = value.to_string();
-        let _ = writeln!(io::stderr(), "{}", escape::json(&text));
+        self.beside_picture(|| drop(writeln!(io::stderr(), "{}", escape::json(&text))));
     }
 
     fn stderr(&self, line: &Line) {
         // Where even stderr is gone, there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "{}", line.render(self.color_err));
+        self.beside_picture(|| drop(writeln!(io::stderr(), "{}", line.render(self.color_err))));
     }
 }
 

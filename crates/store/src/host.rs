@@ -94,8 +94,12 @@ pub struct Observed {
 }
 
 impl NewHost {
-    /// Checks what the types do not: address, port, labels and settings.
-    pub(crate) fn check(&self) -> Result<(), InvalidName> {
+    /// Checks what the types do not: address, port, labels and settings. Whoever adds the host checks it all the same;
+    /// an import asks before, to tell the line.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<(), InvalidName> {
         check_address(&self.address)?;
         check_port(self.port)?;
         check_labels(&self.labels)?;

@@ -3,11 +3,15 @@
 mod check;
 mod config;
 mod demo;
+mod describe;
 mod drive;
+mod history;
+mod hosts;
 mod init;
 mod plan;
 mod resume;
 mod rollback;
+mod status;
 mod update;
 mod version;
 
@@ -22,13 +26,17 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Init),
+    Demo(demo::DemoArgs),
+    #[command(subcommand)]
+    Hosts(hosts::Hosts),
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Update(update::UpdateArgs),
     Rollback(rollback::RollbackArgs),
     Resume(resume::ResumeArgs),
     Version(version::VersionArgs),
-    Demo(demo::DemoArgs),
+    Status(status::Status),
+    History(history::History),
     #[command(hide = true)]
     DemoService(demo::service::DemoServiceArgs),
     #[command(subcommand)]
@@ -39,13 +47,16 @@ pub(crate) enum Command {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Init(args) => init::run(context, &args),
+        Command::Demo(args) => demo::run(context, &args),
+        Command::Hosts(command) => hosts::run(context, &command).await,
         Command::Check(args) => check::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Update(args) => update::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
         Command::Resume(args) => resume::run(context, args).await,
         Command::Version(args) => version::run(context, args).await,
-        Command::Demo(args) => demo::run(context, &args),
+        Command::Status(args) => status::run(context, &args).await,
+        Command::History(args) => history::run(context, &args).await,
         Command::DemoService(args) => demo::service::run(&args),
         Command::Config(command) => config::run(context, &command),
     }

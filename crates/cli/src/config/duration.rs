@@ -10,25 +10,33 @@ pub(crate) fn parse(text: &str) -> Result<u32, String> {
         let (number, tail) = rest.split_at(digits);
         let unit = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, after) = tail.split_at(unit);
-        let number: u32 = match number.parse() {
-            Ok(number) => number,
-            Err(_) => return Err(format!("found {text:?}; write for example \"90s\", \"2m\" or \"1h30m\"")),
-        };
+        if number.is_empty() {
+            return Err(format!("found {text:?}; write for example \"90s\", \"2m\" or \"1h30m\""));
+        }
+        let too_long = || format!("found {text:?}, which is too long");
+        let number: u32 = number.parse().map_err(|_| too_long())?;
+        if after_fraction(tail) {
+            return Err(format!("found {text:?}; times are in whole seconds"));
+        }
         let factor = match unit {
             "s" => 1,
             "m" => 60,
             "h" => 60 * 60,
             "" => return Err(format!("found {text:?} without a unit; write \"{text}s\" for seconds")),
             "ms" | "us" | "ns" => {
-                return Err(format!("found {text:?}; times are in whole seconds (\"1s\" is the least)"));
+                return Err(format!("found {text:?}; times are in whole seconds"));
             }
             _ => return Err(format!("found {text:?}; the units are s, m and h")),
         };
         let part = number.checked_mul(factor).and_then(|part| seconds.checked_add(part));
-        seconds = part.ok_or_else(|| format!("found {text:?}, which is too long"))?;
+        seconds = part.ok_or_else(too_long)?;
         rest = after;
     }
     if text.is_empty() { Err("found an empty text".to_owned()) } else { Ok(seconds) }
+}
+
+fn after_fraction(tail: &str) -> bool {
+    tail.starts_with(['.', ','])
 }
 
 /// Writes a time as [`parse`] reads it, in the largest unit that leaves no rest.

@@ -82,8 +82,8 @@ fn key_of(rest: &str) -> Meant {
     let near = KEYS.iter().find(|known| flat(known.path) == flat(&key)).map(|known| known.path);
     let near = near.or_else(|| nearest(&key, KEYS.iter().map(|known| known.path)));
     let said = match near {
-        Some(near) => format!("did you mean {}?", variable_of(near)),
-        None => "no key has this name; parts of a key are joined by two underscores".to_owned(),
+        Some(near) => format!("no such key; did you mean {}?", variable_of(near)),
+        None => "no such key; parts of a key are joined by two underscores".to_owned(),
     };
     match lookup(&key) {
         Known::Key(known) => Meant::Key(known.path.to_owned()),

@@ -42,5 +42,5 @@ pub(crate) fn error(mut problems: Vec<Problem>) -> CliError {
     };
     CliError::config(message)
         .causes(problems.iter().map(ToString::to_string))
-        .hint("`uphaul config show` prints every value and where it came from")
+        .hint("`uphaul init example.toml` writes every key, with its default and a comment")
 }

@@ -28,8 +28,7 @@ impl<'a> Reader<'a> {
 
     /// Notes that a key is wrong.
     pub(super) fn refuse(&mut self, key: &str, why: impl std::fmt::Display) {
-        let place = self.values.setting(key).map(|setting| setting.place.clone()).unwrap_or_default();
-        self.problems.push(Problem::at(place, format!("{key}: {why}")));
+        self.problems.push(Problem::at(self.place_of(key), format!("{key}: {why}")));
     }
 
     fn leaf(&self, key: &str) -> Option<&'a Leaf> {
@@ -71,6 +70,11 @@ impl<'a> Reader<'a> {
     /// The variables of the service.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&'a str, &'a Setting)> + use<'a> {
         self.values.variables()
+    }
+
+    /// Where a key was set.
+    pub(super) fn place_of(&self, key: &str) -> String {
+        self.values.setting(key).map(|setting| setting.place.clone()).unwrap_or_default()
     }
 
     /// A value without placeholders.
@@ -128,12 +132,17 @@ impl<'a> Reader<'a> {
                 .values
                 .setting("timeouts.healthy")
                 .is_some_and(|healthy| healthy.origin != Origin::Default);
-            let key = if set { "timeouts.healthy" } else { "timeouts.verify" };
             let (healthy, verify) = (duration::show(healthy), duration::show(verify));
-            let why = format!(
-                "timeouts.healthy (\"{healthy}\") must be shorter than timeouts.verify (\"{verify}\")"
-            );
-            self.refuse(key, why);
+            match set {
+                true => self.refuse(
+                    "timeouts.healthy",
+                    format!("must be shorter than timeouts.verify (\"{verify}\"), found \"{healthy}\""),
+                ),
+                false => self.refuse(
+                    "timeouts.verify",
+                    format!("must be longer than timeouts.healthy (\"{healthy}\"), found \"{verify}\""),
+                ),
+            }
         }
         let restart = match self.text("timeouts.restart") {
             Some(_) => Some(RestartLimit::Unit),

@@ -157,8 +157,13 @@ pub(crate) fn is_section(name: &str) -> bool {
 
 /// What to say about a key that does not exist: the nearest one, or those of its table.
 pub(crate) fn suggestion(path: &str) -> String {
-    if let Some(near) = nearest(path, KEYS.iter().map(|key| key.path)) {
+    let tables = KEYS.iter().filter_map(|key| key.path.split_once('.')).map(|(table, _)| table);
+    if let Some(near) = nearest(path, KEYS.iter().map(|key| key.path).chain(tables)) {
         return format!("did you mean `{near}`?");
+    }
+    let name = |path: &'static str| path.rsplit('.').next();
+    if let Some(key) = KEYS.iter().find(|key| name(key.path) == path.rsplit('.').next()) {
+        return format!("did you mean `{}`?", key.path);
     }
     let table = path.split('.').next().unwrap_or(path);
     let siblings: Vec<&str> = KEYS
@@ -196,6 +201,8 @@ mod tests {
             ("timeouts.instal", "did you mean `timeouts.install`?"),
             ("service.heath.http", "did you mean `service.health.http`?"),
             ("limits.zzzzzzzz", "`limits` has parallel, connection_starts, lease, reconnect"),
+            ("srvice", "did you mean `service`?"),
+            ("timeouts.parallel", "did you mean `limits.parallel`?"),
             ("zzz", "the tables are database, executor, service, timeouts, limits"),
         ] {
             assert_eq!(suggestion(given), said, "{given}");

@@ -44,7 +44,7 @@ pub fn check_setting(key: &str, value: &str) -> Result<(), String> {
     let mut reader = Reader::new(&values, None);
     read(&mut reader);
     // Settings come one by one: what is only missing beside this one is told when the host is planned.
-    let own = reader.problems.iter().find(|problem| !problem.place.is_empty());
+    let own = reader.problems.iter().find(|problem| problem.what.starts_with(key));
     own.map_or(Ok(()), |problem| Err(problem.what.clone()))
 }
 
@@ -155,7 +155,7 @@ fn manager(reader: &mut Reader<'_>) -> Option<Manager> {
 
 fn missing_beside(reader: &mut Reader<'_>, key: &str, beside: &str) {
     let why = format!("is not set, but {beside} is; a service without systemd needs both");
-    reader.problems.push(Problem::at("", format!("{key} {why}")));
+    reader.problems.push(Problem::at(reader.place_of(beside), format!("{key} {why}")));
 }
 
 fn units(reader: &mut Reader<'_>) -> Option<Vec<UnitName>> {

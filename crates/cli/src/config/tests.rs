@@ -172,9 +172,9 @@ fn near_misses_of_variables_are_told() {
         ],
     );
     insta::assert_snapshot!(setup.load().unwrap().warnings.join("\n"), @r"
-    environment variable UPHAUL_LIMIT_PARALLEL is not read: did you mean UPHAUL_LIMITS__PARALLEL?
-    environment variable UPHAUL_LOG is not read: no key has this name; parts of a key are joined by two underscores
-    environment variable UPHAUL_SERVICE_PATH is not read: did you mean UPHAUL_SERVICE__PATH?
+    environment variable UPHAUL_LIMIT_PARALLEL is not read: no such key; did you mean UPHAUL_LIMITS__PARALLEL?
+    environment variable UPHAUL_LOG is not read: no such key; parts of a key are joined by two underscores
+    environment variable UPHAUL_SERVICE_PATH is not read: no such key; did you mean UPHAUL_SERVICE__PATH?
     ");
 }
 
