@@ -4,14 +4,16 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use uphaul_core::driver::{Event, Observer, StopHandle, StopLevel, stop_pair};
+use uphaul_core::driver::{StopHandle, StopLevel, stop_pair};
 use uphaul_core::ids::HostName;
 
 use crate::context::Context;
 use crate::engine::{Engine, Job};
 use crate::error::CliError;
-use crate::exit::{Exit, worst};
+use crate::exit::{Exit, RunEnd};
 use crate::output::Output;
+use crate::render::Progress;
+use crate::select;
 
 use super::update::PolicyArgs;
 
@@ -41,14 +43,14 @@ pub(crate) async fn drive_all(
     hosts: Vec<HostName>,
     job: Job,
 ) -> Result<Exit, CliError> {
-    let progress = Arc::new(Progress::new(&context.output, &hosts));
+    let progress = Progress::new(&context.output, hosts.len());
     let (handle, stop) = stop_pair();
     let signals = tokio::spawn(listen(handle, context.output.clone()));
-    let observer = Arc::new(Watch(progress.clone()));
-    let ends = engine.work(hosts, job, observer, &stop, |_| ()).await;
+    let ended = progress.clone();
+    let done = move |end: &RunEnd| ended.host(&end.host).end(end);
+    let ends = engine.work(hosts, job, Arc::new(progress.clone()), &stop, done).await;
     signals.abort();
-    progress.finish(&ends);
-    Ok(worst(&ends))
+    Ok(progress.finish(&ends))
 }
 
 /// Ctrl-C, SIGTERM or SIGHUP: once to begin no new host, twice to stop at once.
@@ -75,48 +77,10 @@ async fn listen(handle: StopHandle, output: Output) {
     }
 }
 
-/// Tells the progress what the driver tells.
-struct Watch(Arc<Progress>);
-
-impl Observer for Watch {
-    fn tell(&self, event: &Event<'_>) {
-        match event {
-            Event::Moved { host, state, .. } => self.0.moved(host, state),
-            Event::Found { host, finding } => self.0.note(host, &finding.text),
-            Event::Reconnecting { host, why } => {
-                self.0.note(host, &format!("the connection is lost ({why}); trying again"));
-            }
-        }
-    }
-}
-
 /// The hosts that were asked for.
 pub(crate) async fn hosts_of(
     store: &uphaul_store::Store,
     chosen: &[String],
 ) -> Result<Vec<uphaul_store::Host>, CliError> {
-    let all = store.hosts().await?;
-    let wanted =
-        |host: &uphaul_store::Host| chosen.iter().any(|one| one == "@all" || one == host.name.as_str());
-    Ok(all.into_iter().filter(wanted).collect())
-}
-
-/// Plain lines while it runs, and a line a host at the end.
-struct Progress(Output);
-
-impl Progress {
-    fn new(output: &Output, _: &[HostName]) -> Self {
-        Self(output.clone())
-    }
-    fn moved(&self, host: &HostName, state: &uphaul_core::machine::State) {
-        self.0.message(format!("{host}  {state}"));
-    }
-    fn note(&self, host: &HostName, text: &str) {
-        self.0.message(format!("{host}  {text}"));
-    }
-    fn finish(&self, ends: &[crate::exit::RunEnd]) {
-        for end in ends {
-            self.0.result(format!("{}  {}", end.host, end.word()));
-        }
-    }
+    select(&store.hosts().await?, chosen)
 }
