@@ -1,0 +1,12 @@
+//! The real binary, as people see it: what they type, what they read, the exit code.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
+mod bad_config;
+mod bad_hosts;
+mod config;
+mod env;
+mod help;
+mod hosts;
+mod record;
+mod streams;
