@@ -43,7 +43,7 @@ struct Shared {
     open: bool,
 }
 
-/// Simulated hosts. Cheap to clone; all clones are the same fleet. A host costs about a kilobyte and no task.
+/// Simulated hosts. Cheap to clone; all clones are the same fleet. A host costs a few kilobytes and no task.
 ///
 /// Asking for a host that is not there is a fault of the test, and panics with its name.
 #[derive(Debug, Clone, Default)]

@@ -118,9 +118,9 @@ impl Origin {
         known.map_or_else(|| revision.short().to_owned(), |(_, label, _)| label.clone())
     }
 
-    /// The first commit that was made known; before that, a made-up one.
+    /// The first commit that was made known; before that, a made-up one that no ref means.
     pub(crate) fn first(&self) -> Revision {
-        self.releases.first().map_or_else(|| revision_of("main"), |(revision, _, _)| revision.clone())
+        self.releases.first().map_or_else(|| revision_of(""), |(revision, _, _)| revision.clone())
     }
 
     fn place(&self, revision: &Revision) -> Option<usize> {

@@ -353,10 +353,20 @@ async fn an_open_fleet_has_every_host_at_what_the_record_says() {
     let bench = Bench::new(Release::good());
     let fleet = MockFleet::open();
     let (record, command) = bench.words(RECORD, Action::Record, None);
-    let mut session = MockExecutor::new(fleet).connect(&bench.target()).await.unwrap();
+    let mut session = MockExecutor::new(fleet.clone()).connect(&bench.target()).await.unwrap();
     let input = Answer::of(&session.run(&record).await.unwrap()).unwrap().input(&command);
     let Input::Succeeded(Observation::Previous(previous)) = input else { panic!("{input:?}") };
     assert_eq!((previous.revision, previous.healthy), (bench.v1.clone(), true));
+    let unknown = plan(&bench.v1, &fleet.revision("main"));
+    let unknown = Plan { recorded: None, ..unknown };
+    let context = Context { run: &bench.run, fence: None, owner: "ann", settled: &[] };
+    let preflight = script::preflight(&unknown, &context);
+    let mut target = bench.target();
+    target.name = "web-2".parse().unwrap();
+    let mut session = MockExecutor::new(fleet).connect(&target).await.unwrap();
+    let answer = Answer::of(&session.run(&preflight).await.unwrap()).unwrap();
+    let report = script::preflight_of(&unknown, &answer);
+    assert!(!report.already_there(&unknown), "a host that nobody knows is at the target already");
     let closed = MockExecutor::new(MockFleet::new()).connect(&bench.target()).await.err().unwrap();
     assert_eq!(closed.kind, ExecErrorKind::Connect);
 }
