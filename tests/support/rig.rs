@@ -156,46 +156,54 @@ impl Rig {
 
     /// A plan that takes the host to a label, with limits that let a test be quick.
     pub fn plan(&self, label: &str) -> Plan {
-        let parse = "a safe word";
-        Plan {
-            version: PLAN_VERSION,
-            goal: Goal::Update,
-            reference: label.parse().expect(parse),
-            target: self.revision(label),
-            origin: None,
-            recorded: Some(self.revision("v1")),
-            attempts_max: 3,
-            deadman: None,
-            host: HostFacts {
-                name: "web-1".parse().expect(parse),
-                address: "localhost".into(),
-                labels: BTreeMap::new(),
-            },
-            service: Service {
-                path: path_text(&self.checkout()).parse().expect(parse),
-                user: None,
-                manager: Manager::Systemd {
-                    scope: Scope::System,
-                    units: vec!["app.service".parse().expect(parse)],
-                },
-                install: "cp version .installed".parse().expect(parse),
-                before_restart: None,
-                env: BTreeMap::new(),
-                health: Some(Health::Command("test ! -e ill".parse().expect(parse))),
-                submodules: false,
-            },
-            limits: Limits {
-                connect_s: 5,
-                git_s: 30,
-                install_s: 30,
-                before_restart_s: 30,
-                restart: RestartLimit::Seconds(30),
-                probe_s: 5,
-                verify_s: 3,
-                healthy_s: 0,
-            },
-            policy: Policy::default(),
-        }
+        let mut plan = plan_of(&self.revision("v1"), &self.revision(label));
+        plan.reference = label.parse().expect("a safe word");
+        plan.service.path = path_text(&self.checkout()).parse().expect("a safe word");
+        plan
+    }
+}
+
+/// A plan from one commit to another, with limits that let a test be quick.
+///
+/// # Panics
+/// Never: its words are safe.
+pub fn plan_of(from: &Revision, to: &Revision) -> Plan {
+    let parse = "a safe word";
+    Plan {
+        version: PLAN_VERSION,
+        goal: Goal::Update,
+        reference: "main".parse().expect(parse),
+        target: to.clone(),
+        origin: None,
+        recorded: Some(from.clone()),
+        attempts_max: 3,
+        deadman: None,
+        host: HostFacts {
+            name: "web-1".parse().expect(parse),
+            address: "localhost".into(),
+            labels: BTreeMap::new(),
+        },
+        service: Service {
+            path: "/srv/app".parse().expect(parse),
+            user: None,
+            manager: Manager::Systemd { scope: Scope::System, units: vec!["app.service".parse().expect(parse)] },
+            install: "cp version .installed".parse().expect(parse),
+            before_restart: None,
+            env: BTreeMap::new(),
+            health: Some(Health::Command("test ! -e ill".parse().expect(parse))),
+            submodules: false,
+        },
+        limits: Limits {
+            connect_s: 5,
+            git_s: 30,
+            install_s: 30,
+            before_restart_s: 30,
+            restart: RestartLimit::Seconds(30),
+            probe_s: 5,
+            verify_s: 3,
+            healthy_s: 0,
+        },
+        policy: Policy::default(),
     }
 }
 
