@@ -35,7 +35,10 @@ async fn main() {
     store.add_hosts(&hosts, 0).await.expect("hosts are added");
     let (_handle, stop) = stop_pair();
     let ports = Ports {
-        reach: Reach { executor: Arc::new(MockExecutor::new(mock)), starts: Arc::new(Semaphore::new(PARALLEL)) },
+        reach: Reach {
+            executor: Arc::new(MockExecutor::new(mock)),
+            starts: Arc::new(Semaphore::new(PARALLEL)),
+        },
         journal: Arc::new(store.clone()),
         clock: Arc::new(CountingClock::default()),
         observer: Arc::new(Silent),
@@ -43,13 +46,17 @@ async fn main() {
     };
     let plan = plan_of(&v1, &v2);
     let began = Instant::now();
-    let ends = fleet(names, PARALLEL, &stop, move |host| one(store.clone(), ports.clone(), plan.clone(), host)).await;
+    let ends =
+        fleet(names, PARALLEL, &stop, move |host| one(store.clone(), ports.clone(), plan.clone(), host))
+            .await;
     let took = began.elapsed();
     let transitions: u32 = ends.into_iter().map(|(host, end)| transitions_of(&host, end)).sum();
     let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = peak.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: not known here");
     let each_second = f64::from(transitions) / took.as_secs_f64();
-    println!("{HOSTS} hosts, {PARALLEL} at once: {took:.1?}, {transitions} transitions, {each_second:.0} a second");
+    println!(
+        "{HOSTS} hosts, {PARALLEL} at once: {took:.1?}, {transitions} transitions, {each_second:.0} a second"
+    );
     println!("peak memory {}", peak.trim_start_matches("VmHWM:").trim());
 }
 
@@ -60,16 +67,26 @@ fn new_host(name: &HostName) -> NewHost {
 
 async fn one(store: Store, ports: Ports, mut plan: Plan, host: HostName) -> (u32, DriveEnd) {
     plan.host.name = host.clone();
-    let taken = store.acquire(&host, &this_owner(), Duration::from_secs(30), &is_gone).await.expect("a database");
+    let taken =
+        store.acquire(&host, &this_owner(), Duration::from_secs(30), &is_gone).await.expect("a database");
     let lease = taken.expect("nobody else is there");
     let bits: u64 = host.as_str().trim_start_matches("host-").parse().expect("a number");
-    let record = RunRecord { id: RunId::from_bits(bits), host: host.clone(), plan, seq: Seq(0), state: State::Pending };
+    let record = RunRecord {
+        id: RunId::from_bits(bits),
+        host: host.clone(),
+        plan,
+        seq: Seq(0),
+        state: State::Pending,
+    };
     store.create_run(&lease, &record, "the benchmark", 0).await.expect("a run");
     let id = record.id.clone();
     let connect_timeout = Duration::from_secs(5);
-    let target = Target { name: host.clone(), address: host.to_string(), port: None, user: None, connect_timeout };
+    let target =
+        Target { name: host.clone(), address: host.to_string(), port: None, user: None, connect_timeout };
     let (owner, reconnect) = ("bench".to_owned(), Duration::ZERO);
-    let end = drive(&ports, Drive { record, lease: lease.clone(), target, owner, settled: Vec::new(), reconnect }).await;
+    let end =
+        drive(&ports, Drive { record, lease: lease.clone(), target, owner, settled: Vec::new(), reconnect })
+            .await;
     store.release(&lease).await.expect("a database");
     let run = store.run(&id).await.expect("a database").expect("the run");
     (run.record.seq.0, end)
@@ -77,7 +94,10 @@ async fn one(store: Store, ports: Ports, mut plan: Plan, host: HostName) -> (u32
 
 fn transitions_of(host: &HostName, end: uphaul_core::driver::FleetEnd<(u32, DriveEnd)>) -> u32 {
     match end {
-        uphaul_core::driver::FleetEnd::Done((count, DriveEnd::Ended(State::Finished(Outcome::Updated { .. })))) => count,
+        uphaul_core::driver::FleetEnd::Done((
+            count,
+            DriveEnd::Ended(State::Finished(Outcome::Updated { .. })),
+        )) => count,
         other => panic!("{host}: {other:?}"),
     }
 }

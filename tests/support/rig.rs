@@ -186,7 +186,10 @@ pub fn plan_of(from: &Revision, to: &Revision) -> Plan {
         service: Service {
             path: "/srv/app".parse().expect(parse),
             user: None,
-            manager: Manager::Systemd { scope: Scope::System, units: vec!["app.service".parse().expect(parse)] },
+            manager: Manager::Systemd {
+                scope: Scope::System,
+                units: vec!["app.service".parse().expect(parse)],
+            },
             install: "cp version .installed".parse().expect(parse),
             before_restart: None,
             env: BTreeMap::new(),

@@ -15,6 +15,7 @@ use uphaul_core::ids::{RefName, Revision, RunId};
 use uphaul_core::plan::{Goal, PLAN_VERSION, Plan};
 use uphaul_core::ports::{RemoteExecutor, Target};
 use uphaul_exec_local::LocalExecutor;
+use uphaul_exec_mock::{MockExecutor, MockFleet};
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 use uphaul_store::process::this_owner;
 use uphaul_store::{Host, Owner, Store};
@@ -132,7 +133,7 @@ fn executor(config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
             })
         }
         Backend::Local => Ok(Arc::new(LocalExecutor::new())),
-        Backend::Mock => Err(CliError::config("this build cannot reach hosts by this executor yet")),
+        Backend::Mock => Ok(Arc::new(MockExecutor::new(MockFleet::open()))),
         Backend::Libssh2 => Err(CliError::config("this build has no libssh2 backend yet")
             .hint("set executor.backend = \"openssh\", or say `--executor openssh`")),
     }
