@@ -27,7 +27,7 @@ nix flake metadata . >/dev/null || die "flake.lock does not agree with the input
 
 # Every system, which older versions of Nix check unasked.
 all=()
-if nix flake check --help 2>/dev/null | grep -q -- --all-systems; then all=(--all-systems); fi
+if [[ $(nix flake check --help 2>/dev/null) == *--all-systems* ]]; then all=(--all-systems); fi
 nix flake check --no-build "${all[@]}" . "${with_stub[@]}"
 
 # What `flake check` does not look at.
