@@ -36,7 +36,10 @@ impl Context {
         for warning in &loaded.warnings {
             self.output.warning(warning);
         }
-        Ok(self.config.get_or_init(|| loaded.config))
+        let config = self.config.get_or_init(|| loaded.config);
+        let file = config.file.as_ref().map_or_else(|| "none".to_owned(), |file| file.display().to_string());
+        self.output.detail(format!("configuration: {file}, profile {}", config.profile));
+        Ok(config)
     }
 
     /// The record.
@@ -45,6 +48,7 @@ impl Context {
     /// Where the configuration names none, or it cannot be opened.
     pub async fn store(&self) -> Result<Store, CliError> {
         let database = self.config()?.database()?;
+        self.output.detail(format!("database: {database}"));
         Ok(Store::open(database.expose()).await?)
     }
 }

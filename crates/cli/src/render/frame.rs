@@ -33,13 +33,17 @@ pub(crate) struct Total {
     pub(crate) elapsed: Duration,
 }
 
+/// What most steps need, so that the columns do not jump when a host goes on to the next one.
+const DOING_WIDTH: usize = "roll back: checkout".len();
+
 /// The picture for a terminal of this size: it never has more lines than fit, and never a line that wraps, so that
 /// it can be drawn over the one before.
 pub(crate) fn frame(rows: &[Row], total: &Total, height: usize, width: usize) -> Vec<Line> {
     // One line for the total, one for the cursor, one for the hosts that do not fit.
     let room = height.saturating_sub(3).max(1);
     let name_width = rows.iter().map(|row| row.host.chars().count()).max().unwrap_or(0).min(40);
-    let doing_width = rows.iter().map(|row| row.doing.chars().count()).max().unwrap_or(0).min(40);
+    let doing_width =
+        rows.iter().map(|row| row.doing.chars().count()).max().unwrap_or(0).clamp(DOING_WIDTH, 40);
     let mut lines: Vec<Line> =
         rows.iter().take(room).map(|row| line(row, name_width, doing_width, width)).collect();
     if rows.len() > room {

@@ -33,6 +33,13 @@ fn quiet_leaves_results_and_errors() {
 }
 
 #[test]
+fn verbose_says_what_was_read() {
+    let env = TestEnv::new();
+    env.file("uphaul.toml", "[p.limits]\nparallel = 2\n");
+    insta::assert_snapshot!(env.page(&[&["-v", "status", "--profile", "p"], &["status", "-v", "--json"]]));
+}
+
+#[test]
 fn no_colours_where_there_is_no_terminal() {
     let env = three_hosts();
     for args in [&["status"][..], &["--help"], &["status", "nowhere"], &["udpate"]] {
