@@ -53,6 +53,8 @@ impl Sshd {
         for key in ["host", "other_host", "client", "stranger"] {
             make_key(&keygen, &dir.path().join(key), "")?;
         }
+        std::fs::create_dir(dir.path().join("home"))
+            .map_err(|error| format!("cannot make a folder: {error}"))?;
         let config = dir.path().join("sshd_config");
         write(&config, &sshd_config(dir.path(), spec))?;
         write(&dir.path().join("authorized_keys"), &read(&dir.path().join("client.pub"))?)?;
@@ -219,13 +221,15 @@ fn listen(
     }
 }
 
+/// HOME is a folder of the test's own: Debian's bash reads ~/.bashrc for a command by SSH too, and what the developer has
+/// there may be slow, or anything.
 fn sshd_config(dir: &Path, spec: &SshdSpec) -> String {
     let dir = dir.display();
     let force = spec.force_command.as_ref().map_or_else(String::new, |text| format!("ForceCommand {text}\n"));
     format!(
         "HostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n\
-         PrintMotd no\nLogLevel VERBOSE\n{force}{}",
+         PrintMotd no\nLogLevel VERBOSE\nSetEnv HOME={dir}/home\n{force}{}",
         spec.config
     )
 }
