@@ -3,7 +3,7 @@
 use std::process::{Command as Process, Stdio};
 
 use uphaul_core::ids::Attempt;
-use uphaul_core::ids::{Fence, RunId};
+use uphaul_core::ids::{Fence, RunId, Seq};
 use uphaul_core::machine::{
     Action, Command, Input, Observation, PrepareStep, Previous, Reason, RollbackStep, Step, UpdateStep,
 };
@@ -40,15 +40,16 @@ struct Hand<'a> {
     plan: Plan,
     run: RunId,
     fence: Option<Fence>,
+    seq: Seq,
 }
 
 impl<'a> Hand<'a> {
     fn new(rig: &'a Rig, label: &str, bits: u64) -> Self {
-        Self { rig, plan: rig.plan(label), run: RunId::from_bits(bits), fence: None }
+        Self { rig, plan: rig.plan(label), run: RunId::from_bits(bits), fence: None, seq: Seq(1) }
     }
 
     fn context(&self) -> Context<'_> {
-        Context { run: &self.run, fence: self.fence, owner: "ann@desk (pid 7)", settled: &[] }
+        Context { run: &self.run, seq: self.seq, fence: self.fence, owner: "ann@desk (pid 7)", settled: &[] }
     }
 
     fn send(&mut self, step: Step, action: Action) -> Input {
@@ -191,6 +192,29 @@ fn a_driver_that_was_overtaken_changes_nothing() {
     assert_eq!(next.update(UpdateStep::Fetch), Input::Succeeded(Observation::Nothing));
     assert!(next.fence > ghost.fence);
     assert!(matches!(ghost.update(UpdateStep::Checkout), Input::Superseded { .. }));
+    assert_eq!(rig.versions(), "v1/v1/v1");
+}
+
+#[test]
+fn a_driver_that_slept_before_its_first_command_changes_nothing() {
+    let rig = Rig::new();
+    let mut first = Hand::new(&rig, "v2", 1);
+    first.up_to(UpdateStep::Fetch);
+    let mut next = Hand::new(&rig, "v2", 1);
+    next.seq = Seq(5);
+    assert_eq!(next.update(UpdateStep::Fetch), Input::Succeeded(Observation::Nothing));
+    // One that loaded the run before that, and wakes only now.
+    let mut slept = Hand::new(&rig, "v2", 1);
+    slept.seq = Seq(4);
+    assert!(matches!(slept.update(UpdateStep::Checkout), Input::Superseded { .. }));
+    run(&rig, &script::release(&next.plan, &next.context()));
+    slept.seq = Seq(9);
+    assert!(matches!(slept.update(UpdateStep::Checkout), Input::Superseded { .. }), "the run is over here");
+    let mut later = Hand::new(&rig, "v2", 2);
+    later.up_to(UpdateStep::Fetch);
+    run(&rig, &script::release(&later.plan, &later.context()));
+    let refused = slept.update(UpdateStep::Checkout);
+    assert!(matches!(refused, Input::Failed(Reason::Unexpected { .. })), "{refused:?}");
     assert_eq!(rig.versions(), "v1/v1/v1");
 }
 

@@ -1,7 +1,7 @@
 //! One commit for all hosts of a command.
 
 use uphaul_core::driver::Link;
-use uphaul_core::ids::{RefName, Revision};
+use uphaul_core::ids::{RefName, Revision, Seq};
 use uphaul_core::script::{self, Answer, Context};
 use uphaul_store::Host;
 
@@ -50,7 +50,7 @@ impl Engine {
         let plan = self.plan_to_look(host, None)?;
         let run = new_run_id()?;
         let owner = self.owner.to_string();
-        let context = Context { run: &run, fence: None, owner: &owner, settled: &[] };
+        let context = Context { run: &run, seq: Seq(0), fence: None, owner: &owner, settled: &[] };
         let mut link = Link::new(self.reach.clone(), self.target(host));
         let result = link.run(&script::resolve(&plan, &context, reference)).await;
         link.close().await;

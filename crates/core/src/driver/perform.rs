@@ -30,8 +30,13 @@ impl Performer<'_> {
         if let Err(error) = self.link.open().await {
             return self.not_open(record, &command, error).await;
         }
-        let context =
-            Context { run: &record.id, fence: self.fence, owner: self.owner, settled: self.settled };
+        let context = Context {
+            run: &record.id,
+            seq: record.seq,
+            fence: self.fence,
+            owner: self.owner,
+            settled: self.settled,
+        };
         let words = script::lower(&record.plan, &command, &context);
         match self.link.run(&words).await {
             Ok(output) => self.answered(record, &command, &output),
@@ -89,8 +94,13 @@ impl Performer<'_> {
     /// Gives the host back. Where that fails, the claim grows old by itself.
     pub(super) async fn release(&mut self, record: &RunRecord) {
         if self.fence.is_some() {
-            let context =
-                Context { run: &record.id, fence: self.fence, owner: self.owner, settled: self.settled };
+            let context = Context {
+                run: &record.id,
+                seq: record.seq,
+                fence: self.fence,
+                owner: self.owner,
+                settled: self.settled,
+            };
             let _unimportant = self.link.run(&script::release(&record.plan, &context)).await;
         }
     }

@@ -11,6 +11,7 @@
 //! | `U_STEP` | the name of the job: `prepare-Record`, `update-Fetch`, ..., `rollback-Verify`; `release` |
 //! | `U_PHASE` | `prepare`, `update` or `rollback` |
 //! | `U_RUN`, `U_FENCE` | the run, and the fencing number or `new` |
+//! | `U_SEQ` | the number of the run's last transition |
 //! | `U_TARGET`, `U_TO` | the run's target; the commit that this step is about |
 //! | `U_RECORDED` | what the record says the host runs, or empty |
 //! | `U_SETTLED` | runs known to be over, whose claim on the host is worth nothing |
@@ -30,7 +31,7 @@ pub use answer::{Answer, JobState};
 pub use preflight::{Finding, Preflight, preflight_of};
 pub use words::words;
 
-use crate::ids::{Fence, RefName, RunId};
+use crate::ids::{Fence, RefName, RunId, Seq};
 use crate::machine::{Action, Command, RollbackStep, Step, UpdateStep};
 use crate::plan::{Dirty, Health, Manager, Plan, RestartLimit, Scope, Service};
 use crate::ports::RemoteCommand;
@@ -56,6 +57,8 @@ const SLACK_S: u32 = 150;
 pub struct Context<'a> {
     /// The run.
     pub run: &'a RunId,
+    /// The number of the run's last transition; a driver that slept comes with an older one.
+    pub seq: Seq,
     /// The number that the host gave to this driver; none until the first command that takes the host.
     pub fence: Option<Fence>,
     /// Who drives, for the person who finds the host held: `user@machine (pid)`.
@@ -174,6 +177,7 @@ fn values(plan: &Plan, context: &Context<'_>, action: &str) -> BTreeMap<String, 
         ("U_ACTION", action.to_owned()),
         ("U_RUN", context.run.to_string()),
         ("U_FENCE", context.fence.map_or_else(|| "new".to_owned(), |fence| fence.0.to_string())),
+        ("U_SEQ", context.seq.0.to_string()),
         ("U_OWNER", context.owner.replace(['\n', '\r'], " ")),
         ("U_SETTLED", settled.join(" ")),
         ("U_DIR", path.to_string()),

@@ -75,6 +75,10 @@ pub(crate) struct Claim {
     boot: u32,
     up_s: u64,
     ttl_s: u64,
+    /// The transition of the run with which it was taken.
+    seq: u64,
+    /// The last run that gave the host back.
+    over: String,
 }
 
 /// How a job goes.
@@ -190,7 +194,7 @@ impl Live {
     pub(crate) fn take(&mut self, run: &str, by: &str) {
         let (fence, boot, up_s) = (self.claim.fence + 1, self.boot, self.up_s);
         let (run, owner) = (run.to_owned(), by.to_owned());
-        self.claim = Claim { fence, run, owner, boot, up_s, ttl_s: 24 * 3600 };
+        self.claim = Claim { fence, run, owner, boot, up_s, ttl_s: 24 * 3600, ..Claim::default() };
     }
 
     /// Power off and on: what ran is cut in the middle, and the service starts as the host finds it.

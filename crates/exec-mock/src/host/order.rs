@@ -33,6 +33,7 @@ pub(crate) struct Order {
     pub(crate) verify_s: u32,
     pub(crate) healthy_s: u32,
     pub(crate) wait_s: u64,
+    pub(crate) seq: u64,
 }
 
 impl Order {
@@ -65,6 +66,7 @@ impl Order {
             verify_s: get("U_VERIFY_S").parse().unwrap_or(0),
             healthy_s: get("U_HEALTHY_S").parse().unwrap_or(0),
             wait_s: get("U_WAIT_S").parse().unwrap_or(0),
+            seq: get("U_SEQ").parse().unwrap_or(0),
             action,
         })
     }

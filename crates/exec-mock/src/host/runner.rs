@@ -33,11 +33,22 @@ impl Live {
         (self.claim_lives() && other).then(|| format!("{} (run {})", self.claim.owner, self.claim.run))
     }
 
+    /// Whether a driver of this run has taken the host since with a later transition.
+    fn slept(&self, order: &Order) -> bool {
+        self.claim.run == order.run && order.seq < self.claim.seq
+    }
+
     fn claim_for(&mut self, order: &Order) -> Result<u64, No> {
         if order.fence.is_none()
             && let Some(by) = self.holder(order)
         {
             return Err(No::Held(by));
+        }
+        if order.fence.is_none() && (self.claim.over == order.run || self.slept(order)) {
+            return Err(No::Fenced(format!(
+                "{}: run {} has gone on without it",
+                self.claim.owner, order.run
+            )));
         }
         let fence = match order.fence {
             None => self.claim.fence + 1,
@@ -54,6 +65,8 @@ impl Live {
             boot: self.boot,
             up_s: self.up_s,
             ttl_s: order.wait_s + 60,
+            seq: order.seq,
+            over: std::mem::take(&mut self.claim.over),
         };
         Ok(fence)
     }
@@ -79,6 +92,7 @@ impl Live {
         if order.action == "release" {
             self.claim.run.clear();
             self.claim.ttl_s = 0;
+            self.claim.over.clone_from(&order.run);
             lines.say("state", "done");
             lines.say("rc", 0);
             return lines.0;

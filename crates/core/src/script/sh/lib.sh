@@ -141,11 +141,11 @@ uphaul_dir() {
 }
 # Reads the claim of the host: who drives it, since when, with which number.
 read_claim() {
-  c_fence=0 c_run='' c_owner='' c_boot='' c_up=0 c_ttl=0
+  c_fence=0 c_run='' c_owner='' c_boot='' c_up=0 c_ttl=0 c_seq=0 c_over=''
   [ -r "$1/claim" ] || return 0
   while IFS='=' read -r _k _x; do
     case $_k in
-    fence) c_fence=$_x ;; run) c_run=$_x ;; owner) c_owner=$_x ;; boot) c_boot=$_x ;; up) c_up=$_x ;; ttl) c_ttl=$_x ;;
+    fence) c_fence=$_x ;; run) c_run=$_x ;; owner) c_owner=$_x ;; boot) c_boot=$_x ;; up) c_up=$_x ;; ttl) c_ttl=$_x ;; seq) c_seq=$_x ;; over) c_over=$_x ;;
     esac
   done <"$1/claim"
 }

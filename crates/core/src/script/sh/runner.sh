@@ -13,24 +13,34 @@ fi
 exec 9>>"$S/lock"
 if ! flock -w "$U_WAIT_S" 9; then say state held; say by "a job of run ${c_run:-unknown} ($c_owner), which holds the lock"; exit 0; fi
 read_claim "$S"
+# write_claim NUMBER RUN TTL OVER
 write_claim() {
-  printf 'fence=%s\nrun=%s\nowner=%s\nboot=%s\nup=%s\nttl=%s\n' "$1" "$U_RUN" "$U_OWNER" "$(boot)" "$(up)" "$((U_WAIT_S + 60))" >"$S/claim.new" &&
-    mv -f "$S/claim.new" "$S/claim"
+  printf 'fence=%s\nrun=%s\nowner=%s\nboot=%s\nup=%s\nttl=%s\nseq=%s\nover=%s\n' \
+    "$1" "$2" "$U_OWNER" "$(boot)" "$(up)" "$3" "$U_SEQ" "$4" >"$S/claim.new" && mv -f "$S/claim.new" "$S/claim"
 }
+ttl=$((U_WAIT_S + 60))
+fenced() { say state fenced; say by "$1"; exit 0; }
 if [ "$U_FENCE" = new ]; then
   if claim_lives && [ "$c_run" != "$U_RUN" ]; then
     case " $U_SETTLED " in *" $c_run "*) ;; *) say state held; say by "$c_owner (run $c_run)"; exit 0 ;; esac
   fi
+  # A driver that slept before its first command, while another one went on with its run, comes with an older number
+  # of the log, or for a run that is over here, or for one whose folder a later run has cleared away.
+  [ "$c_over" != "$U_RUN" ] || fenced "$c_owner: run $U_RUN is over on this host"
+  if [ "$c_run" = "$U_RUN" ] && [ "$U_SEQ" -lt "$c_seq" ]; then fenced "$c_owner (run $c_run, transition $c_seq; ours was $U_SEQ)"; fi
+  if [ "$U_STEP" != prepare-Record ] && [ ! -d "$S/runs/$U_RUN" ]; then
+    say state refused; say why "this host knows nothing of run $U_RUN: was the checkout made anew, or taken by a later run?"; exit 0
+  fi
   U_FENCE=$((c_fence + 1))
-  write_claim "$U_FENCE" && sync "$S/claim" 2>/dev/null
+  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" && sync "$S/claim" 2>/dev/null
 elif [ "$U_FENCE" = "$c_fence" ]; then
-  write_claim "$U_FENCE"
+  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"
 else
-  say state fenced; say by "$c_owner (run $c_run, number $c_fence; ours was $U_FENCE)"; exit 0
+  fenced "$c_owner (run $c_run, number $c_fence; ours was $U_FENCE)"
 fi
 say fence "$U_FENCE"
 if [ "$U_STEP" = release ]; then
-  printf 'fence=%s\nrun=\nowner=%s\nboot=%s\nup=%s\nttl=0\n' "$U_FENCE" "$U_OWNER" "$(boot)" "$(up)" >"$S/claim.new" && mv -f "$S/claim.new" "$S/claim"
+  write_claim "$U_FENCE" '' 0 "$U_RUN"
   rm -f "$S/reserve"
   say state done; say rc 0; exit 0
 fi
