@@ -214,7 +214,7 @@ fn a_driver_that_slept_before_its_first_command_changes_nothing() {
     later.up_to(UpdateStep::Fetch);
     run(&rig, &script::release(&later.plan, &later.context()));
     let refused = slept.update(UpdateStep::Checkout);
-    assert!(matches!(refused, Input::Failed(Reason::Unexpected { .. })), "{refused:?}");
+    assert!(matches!(refused, Input::Superseded { .. }), "{refused:?}");
     assert_eq!(rig.versions(), "v1/v1/v1");
 }
 
@@ -479,4 +479,67 @@ fn the_words_of_a_plan_are_what_runs() {
             assert!(found, "{step}: the plan says `{words}`, and it did not run:\n{ran}{called}");
         }
     }
+}
+
+#[test]
+fn edits_survive_a_checkout_that_never_touched_anything() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.up_to(UpdateStep::Fetch);
+    std::fs::write(rig.checkout().join("package"), "mine\n").unwrap();
+    std::fs::write(rig.checkout().join(".git/index.lock"), "").unwrap();
+    assert!(found(hand.update(UpdateStep::Checkout)).contains("index.lock"));
+    assert_eq!(hand.rollback(RollbackStep::Checkout), Input::Succeeded(Observation::Nothing));
+    assert_eq!(std::fs::read_to_string(rig.checkout().join("package")).unwrap(), "mine\n");
+}
+
+#[test]
+fn edits_that_git_was_told_not_to_see_are_refused() {
+    let rig = Rig::new();
+    rig.git(&["update-index", "--assume-unchanged", "package"]);
+    std::fs::write(rig.checkout().join("package"), "mine\n").unwrap();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    assert_eq!(hand.preflight().problems[0].code, "hidden-edits");
+    hand.up_to(UpdateStep::Fetch);
+    assert!(found(hand.update(UpdateStep::Checkout)).contains("package"));
+    assert_eq!(hand.rollback(RollbackStep::Checkout), Input::Succeeded(Observation::Nothing));
+    assert_eq!(std::fs::read_to_string(rig.checkout().join("package")).unwrap(), "mine\n");
+}
+
+#[test]
+fn edits_that_do_not_apply_do_not_keep_the_old_service_down() {
+    let rig = Rig::new();
+    std::fs::write(rig.checkout().join("mine"), "mine\n").unwrap();
+    rig.git(&["add", "mine"]);
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.policy.dirty = Dirty::Stash;
+    hand.plan.service.install = "cp version .installed; echo in the way > mine".parse().unwrap();
+    hand.up_to(UpdateStep::Restart);
+    for step in [RollbackStep::Checkout, RollbackStep::Install, RollbackStep::Restart] {
+        assert_eq!(hand.rollback(step), Input::Succeeded(Observation::Nothing), "{step:?}");
+    }
+    assert!(found(hand.rollback(RollbackStep::Verify)).contains("refs/uphaul/edits/"));
+    assert_eq!(rig.versions(), "v1/v1/v1");
+}
+
+#[test]
+fn no_exit_code_of_a_command_is_taken_for_another_driver() {
+    for code in [97, 98, 124, 137] {
+        let rig = Rig::new();
+        let mut hand = Hand::new(&rig, "v2", 1);
+        hand.plan.service.before_restart = Some(format!("exit {code}").parse().unwrap());
+        hand.up_to(UpdateStep::Checkout);
+        assert!(found(hand.update(UpdateStep::Install)).contains(&code.to_string()), "{code}");
+    }
+}
+
+#[test]
+fn a_migration_is_told_what_the_run_goes_back_to() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.recorded = None;
+    hand.plan.service.install =
+        "cp version .installed; printf %s \"$UPHAUL_PREVIOUS\" > ../previous".parse().unwrap();
+    hand.up_to(UpdateStep::Install);
+    assert_eq!(std::fs::read_to_string(rig.path().join("previous")).unwrap(), rig.revision("v1").as_str());
 }

@@ -55,7 +55,8 @@ async fn tell(context: &Context, engine: &Engine, host: &Host, seen: Seen) -> Re
     };
     // What is not healthy proves nothing, and is shown and not recorded.
     let mut in_run = None;
-    if report.healthy {
+    let open = matches!(host.update_status.as_deref(), Some("needs_attention" | "superseded"));
+    if report.healthy && !open {
         in_run = engine.store.observe(&host.name, &head, SystemClock.now_us()).await?.in_run;
     }
     let notes = notes(host, &head, &report, in_run.is_some());
@@ -84,6 +85,9 @@ fn notes(host: &Host, head: &Revision, report: &Preflight, in_run: bool) -> Vec<
     }
     if !report.healthy {
         notes.push("not healthy, so not proved and not recorded".to_owned());
+    }
+    if matches!(host.update_status.as_deref(), Some("needs_attention" | "superseded")) {
+        notes.push("its last run was not brought to an end, so this is not recorded; `uphaul update --accept-drift --force`".into());
     }
     if in_run {
         notes.push("a run is not finished here, so the record is left to it".to_owned());

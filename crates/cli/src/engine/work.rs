@@ -103,7 +103,13 @@ impl Engine {
         let lease = match self.take(host, job, &stop).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(row)) => {
-                end.end = HostEnd::Ended(held(&row));
+                // In the middle of somebody's run is not "nothing changed".
+                end.end = match self.store.unfinished_run_of(host).await {
+                    Ok(Some(left)) if matches!(job, Job::Resume) => {
+                        HostEnd::TakenOver { state: left.record.state, by: row.owner.to_string() }
+                    }
+                    Ok(_) | Err(_) => HostEnd::Ended(held(&row)),
+                };
                 end.elapsed = began.elapsed();
                 return end;
             }
@@ -173,7 +179,9 @@ impl Engine {
         if let Some(left) = self.store.unfinished_run_of(&lease.host).await? {
             self.drive(&host, lease, left.record, observer.clone(), stop.clone(), end).await?;
             let over = matches!(&end.end, HostEnd::Ended(State::Finished(_)));
-            if !over || matches!(job, Job::Resume) {
+            // What "back" means was shown before that run came to its end: whoever wants it still says so again.
+            let back = matches!(job, Job::Begin(ask) if ask.to == To::Previous);
+            if !over || back || matches!(job, Job::Resume) {
                 return Ok(());
             }
         }

@@ -96,7 +96,9 @@ impl Answer {
         let code = self.get("rc").and_then(|rc| rc.parse::<i32>().ok());
         match (code, found) {
             (Some(0), _) => self.succeeded(command),
-            (Some(97), Some(by)) => Input::Superseded { by },
+            (Some(_), _) if self.get("fenced").is_some() => {
+                Input::Superseded { by: self.get("fenced").unwrap_or_default().to_owned() }
+            }
             (Some(_), _) if self.get("timed_out").is_some() => {
                 let after_s = self.get("timed_out").and_then(|s| s.parse().ok()).unwrap_or_default();
                 Input::Failed(Reason::TimedOut { after_s, tail })

@@ -53,7 +53,8 @@ pub struct Preflight {
 impl Preflight {
     /// Whether the host runs the target already, proved.
     pub fn already_there(&self, plan: &Plan) -> bool {
-        self.head.as_ref() == Some(&plan.target) && self.healthy && self.dirty.is_empty()
+        let recorded = plan.recorded.as_ref().is_none_or(|recorded| *recorded == plan.target);
+        recorded && self.head.as_ref() == Some(&plan.target) && self.healthy && self.dirty.is_empty()
     }
 
     /// What the machine is told.
@@ -208,7 +209,10 @@ impl Judge<'_> {
         }
         let top = self.get("top").to_owned();
         if !top.is_empty() && top != path.trim_end_matches('/') {
-            self.finding("subfolder", format!("{path} lies in the checkout {top}"));
+            let fix = format!(
+                "set service.path = {top:?}, and let service.install and the unit go to the folder below it"
+            );
+            self.problem("subfolder", format!("{path} is a folder inside the checkout {top}"), fix);
         }
         if self.get("git_writable") != "1" || self.get("path_writable") != "1" {
             let fix = format!("set service.user = {owner:?}, or chown -R {user} {path}");
@@ -285,6 +289,19 @@ impl Judge<'_> {
                     .finding("dirty-tree", format!("{found}; they will be discarded (and kept under a ref)")),
             }
         }
+        let hidden = self.get("hidden_edits").trim().to_owned();
+        if !hidden.is_empty() {
+            let found = format!("edits that git was told not to see would be lost: {hidden}");
+            let fix = format!(
+                "git -C {path} update-index --no-assume-unchanged --no-skip-worktree FILE, then commit or undo them"
+            );
+            self.problem("hidden-edits", found, fix);
+        }
+        let inside = self.get("submodule_edits").trim().to_owned();
+        if !inside.is_empty() {
+            let found = format!("a submodule has edits by hand, which cannot be kept: {inside}");
+            self.problem("submodule-edits", found, "commit or undo them there".into());
+        }
         let in_way = self.get("in_way").trim().to_owned();
         if !in_way.is_empty() {
             self.problem(
@@ -311,8 +328,9 @@ impl Judge<'_> {
 
     fn drift(&mut self) {
         let head = self.get("head").to_owned();
-        let fix = "look at the host; then `uphaul version HOST` to record what it runs, or --accept-drift"
-            .to_owned();
+        let fix =
+            "look at the host; then `uphaul version HOST` to record what it runs, or --accept-drift --force"
+                .to_owned();
         match &self.plan.recorded {
             _ if self.plan.policy.accept_drift || head.is_empty() => {}
             Some(recorded) if recorded.as_str() != head => {

@@ -4,9 +4,11 @@
 //! rule without a password has `Options: !authenticate`. As in sudoers, the last rule that matches decides.
 
 /// One rule of the listing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rule {
     free: bool,
+    /// Whether it is for commands as root.
+    root: bool,
     commands: Vec<String>,
 }
 
@@ -21,13 +23,18 @@ impl Rights {
     pub(super) fn read(lines: &[&str]) -> Self {
         let mut rules: Vec<Rule> = Vec::new();
         let mut in_commands = false;
+        let mut free = false;
         for line in lines {
             let text = line.trim();
+            // Above the entries stand the defaults, which hold for all of them.
+            free |= rules.is_empty() && text.split([',', ' ']).any(|word| word == "!authenticate");
             if text.starts_with("Sudoers entry:") || text.starts_with("LDAP Role:") {
-                rules.push(Rule::default());
+                rules.push(Rule { free, root: true, commands: Vec::new() });
                 in_commands = false;
             } else if let (Some(options), Some(rule)) = (text.strip_prefix("Options:"), rules.last_mut()) {
-                rule.free = options.split(',').any(|option| option.trim() == "!authenticate");
+                rule.free |= options.split(',').any(|option| option.trim() == "!authenticate");
+            } else if let (Some(users), Some(rule)) = (text.strip_prefix("RunAsUsers:"), rules.last_mut()) {
+                rule.root = users.split(',').any(|user| matches!(user.trim(), "root" | "ALL" | "#0"));
             } else if text.starts_with("Commands:") {
                 in_commands = true;
             } else if text.contains(": ") && !text.starts_with(['/', '!']) && text != "ALL" {
@@ -52,7 +59,7 @@ impl Rights {
     /// The last matching rule: `Some(whether it is free of a password)`, or none where nothing matches or a `!` rule does.
     fn decision(&self, command: &str) -> Option<bool> {
         let mut found = None;
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| rule.root) {
             for pattern in &rule.commands {
                 match pattern.strip_prefix('!') {
                     Some(denied) if matches(denied.trim(), command) => found = None,

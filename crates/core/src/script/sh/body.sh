@@ -3,6 +3,8 @@ result() { printf '%s=%s\n' "$1" "$2" >>"$U_JOB/result"; }
 fail() { result found "$1"; printf 'uphaul: %s\n' "$1"; exit 3; }
 kept=$U_STATE/runs/$U_RUN
 mkdir -p "$kept" || fail "$kept cannot be made (disk full?)"
+# What the run goes back to is known better here than when it was planned.
+[ ! -s "$kept/previous" ] || U_ENV="$U_ENV UPHAUL_PREVIOUS=$(cat "$kept/previous")"
 head_now() { g rev-parse --verify --quiet 'HEAD^{commit}'; }
 # Fails unless HEAD is $1 and no tracked file differs from it.
 prove_tree() {

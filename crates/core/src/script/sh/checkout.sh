@@ -1,3 +1,8 @@
+if [ "$U_PHASE" = rollback ] && [ ! -e "$kept/edits" ]; then
+  # The update's checkout never came to touch anything: what differs is somebody's own, and stays.
+  [ "$(head_now)" = "$U_TO" ] || fail "HEAD is $(head_now), and this run changed nothing"
+  exit 0
+fi
 # A lock of git that is newer than this job belongs to the git that died with the job's first try. It goes only when
 # no git lives on this checkout.
 lock=$(g rev-parse --absolute-git-dir)/index.lock
@@ -18,6 +23,9 @@ fi
 if [ "$U_PHASE" = update ]; then
   # Edits by hand are kept whatever the policy says, once, before anything is touched.
   if [ ! -e "$kept/edits" ]; then
+    hidden=$(hidden_edits)
+    [ -z "$hidden" ] || fail "edits that git was told not to see would be lost (git update-index): $hidden"
+    [ "$U_SUBMODULES" != 1 ] || [ -z "$(submodule_edits)" ] || fail "a submodule has edits by hand, which cannot be kept: $(submodule_edits)"
     edits=$(g stash create "uphaul: edits before run $U_RUN") || fail 'git stash create failed'
     [ -z "$edits" ] || g update-ref "refs/uphaul/edits/$U_RUN" "$edits" || fail 'the edits cannot be kept'
     printf '%s' "$edits" >"$kept/edits.new" && mv -f "$kept/edits.new" "$kept/edits" || fail 'the disk is full'
@@ -37,5 +45,9 @@ if [ "$U_SUBMODULES" = 1 ]; then
 fi
 prove_tree "$U_TO"
 if [ "$U_PHASE" = rollback ] && [ -s "$kept/edits" ]; then
-  g stash apply --quiet "$(cat "$kept/edits")" || fail "the edits by hand are kept in refs/uphaul/edits/$U_RUN and do not apply"
+  g stash apply --quiet "$(cat "$kept/edits")" || {
+    # The old service comes up first; the rollback's verify says what is left to do.
+    g checkout --quiet --force --detach "$U_TO" || fail "git checkout of $U_TO failed"
+    : >"$kept/edits_failed"
+  }
 fi

@@ -9,16 +9,26 @@ end() {
   mv -f "$J/rc.new" "$J/rc"; rm -f "$J/vars" "$J/pipe"; exit 0
 }
 exec 9>>"$U_STATE/lock"
-flock -w 60 9 || { printf 'found=the lock of the host was held for 60 s\n' >"$J/result"; end 98; }
-# Begun twice (two ways to begin it, or a runner that was cut off): only the newest token acts, and only once.
-[ "$(cat "$J/token" 2>/dev/null)" = "$U_TOKEN" ] && mkdir "$J/once" 2>/dev/null || exit 0
+flock -w 60 9 || { printf 'notbegun=1\nfound=the lock of the host was held for 60 s\n' >"$J/result"; end 98; }
+# Begun twice (two ways to begin it, or a runner that was cut off), or given up by its runner: only the newest token
+# acts, and only who takes the one turn. Taking it away needs no room on the disk.
+[ "$(cat "$J/token" 2>/dev/null)" = "$U_TOKEN" ] && rmdir "$J/turn" 2>/dev/null || exit 0
 cat /proc/sys/kernel/random/boot_id >"$J/boot"
 fence=$(sed -n 's/^fence=//p' "$U_STATE/claim" 2>/dev/null)
-[ "$fence" = "$U_FENCE" ] || { printf 'found=fenced: the number is %s, ours was %s\n' "$fence" "$U_FENCE" >"$J/result"; end 97; }
+[ "$fence" = "$U_FENCE" ] || { printf 'notbegun=1\nfenced=the number is %s, ours was %s\n' "$fence" "$U_FENCE" >"$J/result"; end 97; }
 mkfifo "$J/pipe" || end 99
-( stdbuf -o0 head -c 262144 >"$J/out"; tail -c 65536 >"$J/more" ) <"$J/pipe" 2>/dev/null 8>&- 9>&- & reader=$!
+# What a restart command leaves running may go on writing there: for it the reader drains as long as it lives.
+drain=; [ "$U_ACTION:$U_MANAGER" != restart:commands ] || drain=1
+(
+  [ -z "$drain" ] || trap '' HUP TERM
+  stdbuf -o0 head -c 262144 >"$J/out"
+  if [ -n "$drain" ]; then exec cat >/dev/null; fi
+  tail -c 65536 >"$J/more"
+) <"$J/pipe" 2>/dev/null 8>&- 9>&- & reader=$!
 IFS='. ' read -r began _ </proc/uptime
-timeout -k 10 "$U_LIMIT" sh -c "$U_BODY" >"$J/pipe" 2>&1 </dev/null 8>&- 9>&- & body=$!
+# `timeout` holds both locks too: a body whose job was killed still keeps everybody else out until its end.
+timeout -k 10 "$U_LIMIT" sh -c "exec 8>&- 9>&-
+$U_BODY" >"$J/pipe" 2>&1 </dev/null & body=$!
 wait "$body"; rc=$?
 kill -s KILL -- "-$body" 2>/dev/null
 IFS='. ' read -r ended _ </proc/uptime

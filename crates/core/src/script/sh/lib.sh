@@ -43,9 +43,19 @@ operator() {
 }
 # The tracked files that differ from HEAD, NUL-separated, as git status --porcelain tells them.
 dirty() {
-  if [ "$U_SUBMODULES" = 1 ]; then _ignore=none; else _ignore=all; fi
+  if [ "$U_SUBMODULES" = 1 ]; then _ignore=untracked; else _ignore=all; fi
   g status --porcelain -z --untracked-files=no --no-renames --ignore-submodules="$_ignore"
 }
+# Edits in files that git was told to take for unchanged; neither its status nor its stash sees them.
+hidden_edits() {
+  g ls-files -v -z | tr '\0\n' '\n?' | sed -n 's/^[a-zS] //p' | head -n 200 | while IFS= read -r _f; do
+    [ ! -e "$U_DIR/$_f" ] || [ "$(g hash-object -- "$_f" 2>/dev/null)" = "$(g rev-parse --verify --quiet ":./$_f")" ] || printf '%s ' "$_f"
+  done
+}
+# Tracked files changed by hand inside submodules; the superproject's stash cannot keep them.
+submodule_edits() { g submodule --quiet foreach --recursive 'git status --porcelain --untracked-files=no' 2>/dev/null | head -n 5 | tr '\n' ','; }
+# A URL without the name and the word that may stand in it.
+plain_url() { sed 's#\(//\)[^/@]*@#\1#g'; }
 # Runs the service's health check once. Prints what was seen where it fails.
 probe() {
   case $U_HEALTH in
@@ -63,6 +73,8 @@ probe() {
 probe_tool() {
   for _t in curl wget bash python3; do
     case $U_HEALTH:$_t:$U_HEALTH_AT in tcp:wget:* | http:bash:https:*) continue ;; esac
+    # Some builds of curl (curl-minimal) speak no telnet, by which a bare connection is asked for.
+    if [ "$U_HEALTH:$_t" = tcp:curl ]; then curl -V 2>/dev/null | grep -qw telnet || continue; fi
     if command -v "$_t" >/dev/null 2>&1; then printf '%s' "$_t"; return 0; fi
   done
   return 1

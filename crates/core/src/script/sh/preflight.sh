@@ -21,7 +21,7 @@ if S=$(uphaul_dir); then
   [ -w "$U_DIR" ] && say path_writable 1
   say head "$(g rev-parse --verify --quiet 'HEAD^{commit}')"
   say branch "$(g symbolic-ref --quiet --short HEAD)"
-  say remote "$(g config --get remote.origin.url)"
+  say remote "$(g config --get remote.origin.url | plain_url)"
   say shallow "$(g rev-parse --is-shallow-repository 2>/dev/null)"
   [ -e "$U_DIR/.gitmodules" ] && say submodules 1
   if [ -e "$G/index.lock" ]; then
@@ -31,12 +31,14 @@ if S=$(uphaul_dir); then
   _e=$(eval "grouped env -i $clean LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
     timeout -k 5 \"\$U_GIT_S\" git -C \"\$U_DIR\" ls-remote --quiet origin HEAD" 2>&1 >/dev/null)
   say remote_code "$?"
-  printf '%s\n' "$_e" | tail -n 3 | while IFS= read -r _l; do [ -z "$_l" ] || say remote_error "$_l"; done
+  printf '%s\n' "$_e" | plain_url | tail -n 3 | while IFS= read -r _l; do [ -z "$_l" ] || say remote_error "$_l"; done
   dirty | tr '\0\n' '\n?' | head -n 21 | while IFS= read -r _l; do
     _f=${_l#???}
     case $_l in ' M '*) grep -Fqx -- "$(g hash-object -- "$_f" 2>/dev/null) $_f" "$S/installed" 2>/dev/null && continue ;; esac
     [ -z "$_l" ] || say dirty "$_l"
   done
+  say hidden_edits "$(hidden_edits)"
+  [ "$U_SUBMODULES" != 1 ] || say submodule_edits "$(submodule_edits)"
   if [ -n "$U_TARGET" ] && [ "$(g cat-file -t "$U_TARGET" 2>/dev/null)" = commit ]; then
     say target_here 1
     if g merge-base --is-ancestor HEAD "$U_TARGET" 2>/dev/null; then say relation newer

@@ -8,7 +8,9 @@ fi
 g update-ref refs/uphaul/previous "$head" || fail 'refs/uphaul/previous cannot be written'
 # Room for the results of the way back, on a disk that the install may fill.
 [ -s "$U_STATE/reserve" ] || dd if=/dev/zero of="$U_STATE/reserve" bs=65536 count=16 2>/dev/null || :
+for _old in "$U_STATE"/jobs/*; do case $_old in "$U_STATE/jobs/$U_RUN".*) ;; *) rm -rf -- "$_old" ;; esac; done
 for _old in "$U_STATE"/runs/*; do [ "$_old" = "$kept" ] || rm -rf -- "$_old"; done
+printf '%s' "$head" >"$kept/previous" || fail 'the disk is full'
 result previous "$head"
 result healthy "$healthy"
 [ "$healthy" = 1 ] || printf 'not healthy before the update: %s\n' "$seen"

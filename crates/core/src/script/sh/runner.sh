@@ -20,6 +20,8 @@ write_claim() {
 }
 ttl=$((U_WAIT_S + 60))
 fenced() { say state fenced; say by "$1"; exit 0; }
+# The way back gets the room that Record put aside for it.
+[ "${U_PHASE:-}" != rollback ] || rm -f "$S/reserve"
 if [ "$U_FENCE" = new ]; then
   if claim_lives && [ "$c_run" != "$U_RUN" ]; then
     case " $U_SETTLED " in *" $c_run "*) ;; *) say state held; say by "$c_owner (run $c_run)"; exit 0 ;; esac
@@ -29,10 +31,12 @@ if [ "$U_FENCE" = new ]; then
   [ "$c_over" != "$U_RUN" ] || fenced "$c_owner: run $U_RUN is over on this host"
   if [ "$c_run" = "$U_RUN" ] && [ "$U_SEQ" -lt "$c_seq" ]; then fenced "$c_owner (run $c_run, transition $c_seq; ours was $U_SEQ)"; fi
   if [ "$U_STEP" != prepare-Record ] && [ ! -d "$S/runs/$U_RUN" ]; then
-    say state refused; say why "this host knows nothing of run $U_RUN: was the checkout made anew, or taken by a later run?"; exit 0
+    fenced "a run that recorded this host since (${c_run:-it is over}, $c_owner), or the checkout was made anew"
   fi
   U_FENCE=$((c_fence + 1))
-  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" && sync "$S/claim" 2>/dev/null
+  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" || { rm -f "$S/reserve"; write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"; } ||
+    { say state refused; say why "$S/claim cannot be written (disk full?)"; exit 0; }
+  sync "$S/claim" 2>/dev/null
 elif [ "$U_FENCE" = "$c_fence" ]; then
   write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"
 else
@@ -56,16 +60,13 @@ report() {
 # The lock is ours, so no job of ours runs. With a result there is nothing to do; without one it was never begun, or
 # it was ended by a reboot or by the kernel: begin it (again). What was restarted or verified before a
 # reboot proves nothing.
-if [ -s "$J/rc" ]; then
+if [ -s "$J/rc" ] && ! grep -qs '^notbegun=' "$J/result"; then
   case $U_STEP in
   *-Verify | *-Restart) if [ "$(cat "$J/boot")" = "$(boot)" ]; then report; exit 0; fi ;;
   *) report; exit 0 ;;
   esac
 fi
-if [ "$U_STEP" = prepare-Record ]; then
-  for _old in "$S"/jobs/*; do case $_old in "$S/jobs/$U_RUN".*) ;; *) rm -rf -- "$_old" ;; esac; done
-fi
-rm -rf -- "$J" && mkdir -p "$J" || { say state refused; say why "$J cannot be made (disk full?)"; exit 0; }
+rm -rf -- "$J" && mkdir -p "$J/turn" || { say state refused; say why "$J cannot be made (disk full?)"; exit 0; }
 token=$(boot | cut -c 1-8)-$(up)-$$
 if [ "$U_RESTART_UNIT" = 1 ] && [ "$U_MANAGER" = systemd ]; then
   # systemctl prints spans as "1min 30s": add up their words.
@@ -105,7 +106,9 @@ begin_unit || begin_session
 _n=0
 while [ ! -e "$J/started" ] && [ ! -s "$J/rc" ]; do
   _n=$((_n + 1))
-  [ "$_n" -le 600 ] || { say state died; say why 'the job did not begin within 30 s'; exit 0; }
+  # Given up only with its turn taken away; else it has just begun, and is waited for.
+  if [ "$_n" -gt 600 ] && rmdir "$J/turn" 2>/dev/null; then say state died; say why 'the job did not begin within 30 s'; exit 0; fi
+  [ "$_n" -le 2400 ] || { say state refused; say why 'the job neither began nor ended within 2 minutes'; exit 0; }
   sleep 0.05
 done
 exec 8>>"$J/alive"

@@ -20,7 +20,11 @@ while :; do
     [ "$id" = "$first" ] || { state_of; fail "the service does not stay the same process: it was $first it is $id"; }
     if why=$(probe); then
       [ -n "$since" ] || since=$now
-      [ $(($(up) - since)) -lt "$U_HEALTHY_S" ] || { put_back; exit 0; }
+      [ $(($(up) - since)) -lt "$U_HEALTHY_S" ] || {
+        put_back
+        [ ! -e "$kept/edits_failed" ] || fail "the service is back; the edits by hand do not apply, and are kept in refs/uphaul/edits/$U_RUN"
+        exit 0
+      }
     else
       since='' seen=$why
     fi
