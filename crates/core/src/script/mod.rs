@@ -116,8 +116,9 @@ pub fn preflight(plan: &Plan, context: &Context<'_>) -> RemoteCommand {
 pub fn resolve(plan: &Plan, context: &Context<'_>, reference: &RefName) -> RemoteCommand {
     let mut env = values(plan, context, "resolve");
     env.insert("U_REF".into(), reference.to_string());
+    env.insert("U_GIT_S".into(), plan.limits.git_s.to_string());
     env.insert("U_TARGET".into(), String::new());
-    remote(plan, [LIB, RESOLVE].concat(), env, 3 * plan.limits.git_s + 30)
+    remote(plan, [LIB, RESOLVE].concat(), env, 4 * plan.limits.git_s + 30)
 }
 
 fn remote(plan: &Plan, script: String, env: BTreeMap<String, String>, timeout_s: u32) -> RemoteCommand {

@@ -405,6 +405,8 @@ impl Judge<'_> {
         if !missing.is_empty() {
             let why = if rights.asks_for(&missing[0]) {
                 "sudo would ask for a password"
+            } else if rights.hidden {
+                "sudo asks for a password even to list what it allows"
             } else {
                 "sudo does not allow it"
             };

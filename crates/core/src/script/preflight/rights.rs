@@ -16,6 +16,8 @@ struct Rule {
 #[derive(Debug, Default)]
 pub(super) struct Rights {
     rules: Vec<Rule>,
+    /// sudo lists nothing without a password: nothing is allowed without one, and what is allowed with one is not known.
+    pub(super) hidden: bool,
 }
 
 impl Rights {
@@ -43,7 +45,8 @@ impl Rights {
                 rule.commands.push(text.to_owned());
             }
         }
-        Self { rules }
+        let hidden = rules.is_empty() && lines.iter().any(|line| line.contains("a password is required"));
+        Self { rules, hidden }
     }
 
     /// Whether sudo runs the command without asking.
@@ -166,6 +169,7 @@ mod tests {
         );
         assert!(wild.allows(RESTART));
         assert!(!wild.allows("/usr/bin/systemctl stop app.service"));
-        assert!(!rights("sudo: a password is required").allows(RESTART));
+        let hidden = rights("sudo: a password is required");
+        assert!(hidden.hidden && !hidden.allows(RESTART) && !hidden.asks_for(RESTART));
     }
 }

@@ -10,6 +10,7 @@ head_now() { g rev-parse --verify --quiet 'HEAD^{commit}'; }
 prove_tree() {
   _at=$(head_now)
   [ "$_at" = "$1" ] || fail "HEAD is ${_at:-unreadable} after the checkout of $1"
+  dirty >/dev/null || fail "git status failed after the checkout of $1"
   _n=$(dirty | tr '\0\n' '\n?' | head -n 5)
   [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout: $(printf '%s' "$_n" | tr '\n' ',')"
 }

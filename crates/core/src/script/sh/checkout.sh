@@ -26,6 +26,8 @@ if [ "$U_PHASE" = update ]; then
     hidden=$(hidden_edits)
     [ -z "$hidden" ] || fail "edits that git was told not to see would be lost (git update-index): $hidden"
     [ "$U_SUBMODULES" != 1 ] || [ -z "$(submodule_edits)" ] || fail "a submodule has edits by hand, which cannot be kept: $(submodule_edits)"
+    # A file that was only touched, with nothing changed in any, makes `git stash create` fail: so git looks first.
+    g update-index -q --refresh >/dev/null 2>&1 || :
     edits=$(g stash create "uphaul: edits before run $U_RUN") || fail 'git stash create failed'
     [ -z "$edits" ] || g update-ref "refs/uphaul/edits/$U_RUN" "$edits" || fail 'the edits cannot be kept'
     printf '%s' "$edits" >"$kept/edits.new" && mv -f "$kept/edits.new" "$kept/edits" || fail 'the disk is full'

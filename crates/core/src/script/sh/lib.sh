@@ -12,8 +12,10 @@ runtime=/run/user/$(id -u)
 clean='HOME="$home" USER="$me" LOGNAME="$me" SHELL=/bin/sh XDG_RUNTIME_DIR="$runtime" PATH=/usr/local/bin:/usr/bin:/bin'
 git_ssh="$(git -C "$U_DIR" config core.sshCommand 2>/dev/null || echo ssh) -oBatchMode=yes -oConnectTimeout=15"
 # git without hooks, prompts and upkeep. An agent forwarded to the login is not there, since a job outlives it.
+# `limited` may hold the words of a time limit; jobs have their own.
+limited=
 g() {
-  eval "env -i $clean LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
+  eval "$limited env -i $clean LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
     git -C \"\$U_DIR\" -c gc.auto=0 -c maintenance.auto=0 -c core.hooksPath=/dev/null -c core.fsmonitor=false \
     -c advice.detachedHead=false -c submodule.recurse=false \"\$@\""
 }
@@ -44,7 +46,8 @@ operator() {
 # The tracked files that differ from HEAD, NUL-separated, as git status --porcelain tells them.
 dirty() {
   if [ "$U_SUBMODULES" = 1 ]; then _ignore=untracked; else _ignore=all; fi
-  g status --porcelain -z --untracked-files=no --no-renames --ignore-submodules="$_ignore"
+  # It only looks: no lock is taken to write the index anew.
+  g --no-optional-locks status --porcelain -z --untracked-files=no --no-renames --ignore-submodules="$_ignore"
 }
 # Edits in files that git was told to take for unchanged; neither its status nor its stash sees them.
 hidden_edits() {
@@ -143,6 +146,13 @@ identity() {
     esac
     printf '%s invocation %s pid %s restarts %s; ' "$_unit" "$(_of InvocationID)" "$(_of MainPID)" "$(_of NRestarts)"
   done
+}
+# The same, of a service that may sleep: one that a socket starts is asked for something first.
+awake() {
+  identity >/dev/null || case $(for _unit in $U_UNITS; do field "$_unit" TriggeredBy; done) in
+  *.socket*) probe >/dev/null 2>&1 ;;
+  esac
+  identity
 }
 # As what systemd runs the units now; every start has an id of its own.
 invocations() { for _unit in $U_UNITS; do printf '%s %s; ' "$_unit" "$(field "$_unit" InvocationID)"; done; }

@@ -78,7 +78,7 @@ if [ -n "$_w" ]; then
   fi
 fi
 say probe_tool "$(probe_tool)"
-if _seen=$(identity); then
+if _seen=$(awake); then
   say running "$_seen"
   if _why=$(probe); then say healthy 1; else say health_error "$_why"; fi
 else

@@ -1,6 +1,6 @@
 head=$(head_now) || fail "$U_DIR has no commit checked out"
 healthy=0
-if seen=$(identity) && seen=$(probe); then healthy=1; fi
+if seen=$(awake) && seen=$(probe); then healthy=1; fi
 if [ "$head" != "$U_RECORDED" ] && [ "$U_ACCEPT_DRIFT" != 1 ]; then
   [ -z "$U_RECORDED" ] || fail "the host runs $head, and the record says $U_RECORDED"
   [ "$healthy" = 1 ] || fail "nothing is recorded of this host, and what it runs is not healthy: $seen"
