@@ -1,0 +1,156 @@
+//! The connection is cut, the host reboots or loses its power, in the middle of things.
+
+use std::time::Duration;
+
+use uphaul_tests::lab::{self, Install, Release};
+
+use super::operator::{Operator, installs_of};
+use super::usual;
+
+#[test]
+fn a_cut_in_the_middle_of_an_install_that_is_healed() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]);
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(15)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(&host, "v2", 1);
+    host.cut();
+    update.wait_said("the connection is lost");
+    host.heal();
+    update.end().ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    assert_eq!(installs_of(&host, "v2"), 1, "the job went on, and was found again");
+    assert!(operator.log().contains(&"update/Install#2".to_owned()), "{:?}", operator.log());
+}
+
+#[test]
+fn sessions_that_are_killed_on_the_host() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]);
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(5)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(&host, "v2", 1);
+    assert!(host.kill_sshd_sessions() > 0);
+    update.end().ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    assert_eq!(installs_of(&host, "v2"), 1);
+}
+
+#[test]
+fn a_host_that_stays_away_is_waited_for() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(5)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(&host, "v2", 1);
+    host.cut();
+    update.end().ended(5, &["web-1", "unknown"]);
+    assert_eq!(operator.row().update_status.as_deref(), Some("unknown"));
+    assert_eq!(operator.row().current_version.as_ref().map(|v| v.as_str()), Some(&*v1));
+    // It is still away, and no attempt is used up.
+    operator.run(&["resume"]).ended(5, &["web-1", "unknown"]);
+    host.heal();
+    operator.run(&["resume"]).ended(0, &["web-1", "updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    assert_eq!(installs_of(&host, "v2"), 1);
+    assert!(!operator.log().contains(&"update/Install#3".to_owned()), "{:?}", operator.log());
+}
+
+#[test]
+fn a_reboot_in_the_middle_of_an_install() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, mut host, v1) = usual();
+    let operator = Operator::of(&[&host]);
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(8)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(&host, "v2", 1);
+    host.reboot();
+    update.end().ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    assert_eq!(installs_of(&host, "v2"), 2, "the first one ended with the boot");
+}
+
+#[test]
+fn a_reboot_in_the_middle_of_verify() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, mut host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("timeouts.healthy", "6s");
+    let v2 = origin.commit(Release::good("v2"));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait("verify", || operator.was("update/Verify#1"));
+    host.reboot();
+    update.end().ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    let restarts = operator.log().iter().filter(|state| state.starts_with("update/Restart")).count();
+    assert_eq!(restarts, 2, "what runs after a boot was started by nobody who waited for it");
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_a_checkout() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, mut host, v1) = usual();
+    host.slow_checkout(Duration::from_millis(500));
+    let operator = Operator::of(&[&host]);
+    let v2 = origin.commit(Release::good("v2").slow_files(8).many_files(300));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    let marker = host.path("/var/lib/app/checking-out");
+    update.wait("a checkout", || marker.exists());
+    host.cut_power();
+    host.start();
+    update.end().ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    assert!(!host.path("/srv/app/.git/index.lock").exists());
+}
+
+#[test]
+fn git_is_killed_in_the_middle_of_a_checkout() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, host, v1) = usual();
+    host.slow_checkout(Duration::from_millis(500));
+    let operator = Operator::of(&[&host]);
+    let v2 = origin.commit(Release::good("v2").slow_files(8).many_files(300));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    let marker = host.path("/var/lib/app/checking-out");
+    update.wait("a checkout", || marker.exists());
+    let git = host.processes("git -C /srv/app").into_iter().map(|(pid, _)| pid.to_string());
+    host.root(&format!("kill -KILL {}", git.collect::<Vec<_>>().join(" "))).ok();
+    update.end().ended(3, &["rolled back"]);
+    operator.is_rolled_back(&host, &v1, &v2);
+    operator.because(&["update/Checkout: "]);
+    assert!(!host.path("/srv/app/.git/index.lock").exists());
+    assert!(!host.path("/srv/app/big").exists(), "nothing of the target is left");
+}
+
+#[test]
+fn the_origin_is_cut_off() {
+    if lab::skip() {
+        return;
+    }
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("timeouts.git", "5s");
+    let v2 = origin.commit(Release::good("v2"));
+    operator.run(&["check", "web-1"]).ended(0, &["ok"]);
+    origin.cut();
+    operator.run(&["check", "web-1"]).ended(7, &["ls-remote", "no answer within 5 s"]);
+    operator.run(&["update", "web-1", "--to", &v2]).ended(2, &["ls-remote origin: no answer within 5 s"]);
+    origin.heal();
+    operator.run(&["update", "web-1", "--to", &v2]).ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+}

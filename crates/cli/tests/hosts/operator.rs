@@ -1,0 +1,314 @@
+//! An operator: the real binary with a configuration, a home and a record of its own.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use uphaul_core::machine::{Outcome, State};
+use uphaul_store::{NewHost, Store, StoredEvent, StoredRun};
+use uphaul_tests::lab::{Host, wait_until};
+
+/// No command of a scenario takes longer, on a machine that is busy with other things too.
+pub(crate) const LONG: Duration = Duration::from_secs(240);
+
+/// What a command did.
+pub(crate) struct Out {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl std::fmt::Display for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit code {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+impl Out {
+    /// The command ended with this code and told all of this, whatever the case of its letters.
+    #[track_caller]
+    pub(crate) fn ended(&self, code: i32, told: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self}");
+        let plain = |text: &str| text.to_lowercase().replace('_', " ");
+        let all = plain(&format!("{}\n{}", self.stdout, self.stderr));
+        for words in told {
+            assert!(all.contains(&plain(words)), "{words:?} is not told: {self}");
+        }
+    }
+}
+
+/// See above. Its hosts are called web-1, web-2, ...
+pub(crate) struct Operator {
+    dir: tempfile::TempDir,
+    env: BTreeMap<String, String>,
+    runtime: tokio::runtime::Runtime,
+    store: Store,
+}
+
+impl Operator {
+    /// One whose record knows that these hosts run what they have checked out now.
+    pub(crate) fn of(hosts: &[&Host]) -> Self {
+        let operator = Self::who_knows_nothing_of(hosts);
+        for (i, host) in hosts.iter().enumerate() {
+            let (name, head) = (name(i).parse().unwrap(), host.head().parse().unwrap());
+            operator.runtime.block_on(operator.store.observe(&name, &head, 0)).unwrap();
+        }
+        operator
+    }
+
+    /// One who has never worked on these hosts.
+    pub(crate) fn who_knows_nothing_of(hosts: &[&Host]) -> Self {
+        let dir = tempfile::Builder::new().prefix("uphaul-hosts-").tempdir().unwrap();
+        let all = |part: fn(&Host) -> PathBuf| -> String {
+            hosts.iter().map(|host| std::fs::read_to_string(part(host)).unwrap() + "\n").collect()
+        };
+        std::fs::write(dir.path().join("ssh_config"), all(Host::ssh_config)).unwrap();
+        std::fs::write(dir.path().join("known_hosts"), all(Host::known_hosts)).unwrap();
+        std::fs::write(dir.path().join("uphaul.toml"), CONFIG).unwrap();
+        let url = format!("sqlite:{}", dir.path().join("uphaul.db").display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let rows: Vec<NewHost> = (hosts.iter().enumerate())
+            .map(|(i, host)| NewHost {
+                name: name(i).parse().unwrap(),
+                address: host.address().to_owned(),
+                port: None,
+                user: None,
+                labels: BTreeMap::new(),
+                settings: BTreeMap::new(),
+            })
+            .collect();
+        let store = runtime.block_on(async {
+            let store = Store::open(&url).await.unwrap();
+            store.add_hosts(&rows, 0).await.unwrap();
+            store
+        });
+        Self { dir, env: BTreeMap::new(), runtime, store }
+    }
+
+    /// Sets a key of the configuration.
+    pub(crate) fn set(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        let name = format!("UPHAUL_{}", key.to_uppercase().replace('.', "__"));
+        self.env.insert(name, value.as_ref().to_str().unwrap().to_owned());
+        self
+    }
+
+    /// A path of its own, below its home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs uphaul to its end.
+    #[track_caller]
+    pub(crate) fn run(&self, args: &[&str]) -> Out {
+        self.spawn(args).end()
+    }
+
+    /// Starts uphaul.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Going {
+        let out = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
+        let err = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
+        let open = |file: &tempfile::NamedTempFile| Stdio::from(file.reopen().unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_uphaul"))
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("PATH", std::env::var("PATH").unwrap_or_default())
+            // Its control sockets are there, so that its ssh can be told from others'.
+            .env("TMPDIR", self.dir.path())
+            .envs(&self.env)
+            .stdin(Stdio::null())
+            .stdout(open(&out))
+            .stderr(open(&err))
+            .spawn()
+            .unwrap();
+        Going { child, out: out.into_temp_path(), err: err.into_temp_path() }
+    }
+
+    // What the record says, of web-1 where nothing else is said.
+
+    /// The row of the host.
+    pub(crate) fn row(&self) -> uphaul_store::Host {
+        self.row_of(0)
+    }
+
+    /// The row of one of several hosts, counted from 0.
+    pub(crate) fn row_of(&self, i: usize) -> uphaul_store::Host {
+        self.runtime.block_on(self.store.host(&name(i).parse().unwrap())).unwrap().unwrap()
+    }
+
+    /// Its runs, the last one first.
+    pub(crate) fn runs(&self) -> Vec<StoredRun> {
+        self.runtime.block_on(self.store.runs_of_host(&name(0).parse().unwrap(), 50)).unwrap()
+    }
+
+    /// The last run of one of several hosts.
+    pub(crate) fn run_of(&self, i: usize) -> StoredRun {
+        let runs = self.runtime.block_on(self.store.runs_of_host(&name(i).parse().unwrap(), 1)).unwrap();
+        runs.into_iter().next().expect("a run of this host")
+    }
+
+    /// How the last run ended.
+    #[track_caller]
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.run_of(0).record.state {
+            State::Finished(outcome) => outcome,
+            state => panic!("the run is not over: {state}"),
+        }
+    }
+
+    /// Why the last run did not reach its target: each failure with the end of what was printed.
+    pub(crate) fn causes(&self) -> String {
+        let causes = match self.outcome() {
+            Outcome::Aborted { cause } | Outcome::RolledBack { cause, .. } => vec![cause],
+            Outcome::NeedsAttention { causes, .. } => causes,
+            Outcome::Updated { .. } | Outcome::Unchanged | Outcome::Superseded { .. } => Vec::new(),
+        };
+        let told = |cause: &uphaul_core::machine::StepFailure| format!("{cause}\n{}\n", cause.reason.tail());
+        causes.iter().map(told).collect()
+    }
+
+    /// The last run did not reach its target for a reason that says all of this.
+    #[track_caller]
+    pub(crate) fn because(&self, words: &[&str]) {
+        let causes = self.causes();
+        for word in words {
+            assert!(causes.contains(word), "{word:?} is no part of the reason: {causes}");
+        }
+    }
+
+    /// The log of the last run, as states.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let Some(run) = self.runs().into_iter().next() else { return Vec::new() };
+        let events: Vec<StoredEvent> = self.runtime.block_on(self.store.events(&run.record.id)).unwrap();
+        events.into_iter().map(|event| event.state.to_string()).collect()
+    }
+
+    /// Whether the log of the last run has this state.
+    pub(crate) fn was(&self, state: &str) -> bool {
+        self.log().iter().any(|one| one == state)
+    }
+
+    /// How many leases there are.
+    pub(crate) fn leases(&self) -> usize {
+        self.runtime.block_on(self.store.leases()).unwrap().len()
+    }
+}
+
+/// How often the install of this label was begun on the host.
+pub(crate) fn installs_of(host: &Host, label: &str) -> usize {
+    host.installs().iter().filter(|line| **line == format!("start {label}")).count()
+}
+
+fn name(i: usize) -> String {
+    format!("web-{}", i + 1)
+}
+
+/// Short, and long enough for a machine that is busy.
+const CONFIG: &str = r#"
+[default.database]
+url = "sqlite:uphaul.db"
+[default.executor]
+backend = "openssh"
+[default.executor.openssh]
+config = "ssh_config"
+known_hosts = "known_hosts"
+[default.service]
+path = "/srv/app"
+unit = "app.service"
+install = "bun install"
+[default.service.health]
+http = "http://{address}:3000/health"
+[default.timeouts]
+connect = "15s"
+install = "60s"
+verify = "40s"
+healthy = "2s"
+"#;
+
+/// An uphaul that is running. Dropping it kills it.
+pub(crate) struct Going {
+    child: Child,
+    out: tempfile::TempPath,
+    err: tempfile::TempPath,
+}
+
+impl Going {
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+        read(&self.out) + &read(&self.err)
+    }
+
+    /// Waits, while it runs, until it says this.
+    #[track_caller]
+    pub(crate) fn wait_said(&self, words: &str) {
+        self.wait(words, || self.said().contains(words));
+    }
+
+    /// Waits, while it runs, until the install of this label has begun on the host so often.
+    #[track_caller]
+    pub(crate) fn wait_install(&self, host: &Host, label: &str, times: usize) {
+        self.wait(&format!("install {times} of {label}"), || installs_of(host, label) >= times);
+    }
+
+    /// Waits, while it runs, until something is so.
+    #[track_caller]
+    pub(crate) fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
+        let ended = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+            stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
+        };
+        wait_until(what, LONG, || {
+            let over = ended();
+            if is_so() {
+                return Some(());
+            }
+            assert!(!over, "it ended before this: {what}\n{}", self.said());
+            None
+        });
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`, ...
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Out {
+        let code = wait_until("the end of uphaul", LONG, || self.child.try_wait().unwrap());
+        let read = |path: &Path| {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut File::open(path).unwrap(), &mut text).unwrap();
+            text
+        };
+        Out { code: code.code(), stdout: read(&self.out), stderr: read(&self.err) }
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            if std::thread::panicking() {
+                eprintln!("uphaul was still running; it had said:\n{}", self.said());
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
