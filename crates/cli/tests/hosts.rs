@@ -4,7 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::wildcard_enum_match_arm,
     reason = "a test that cannot go on says so by a panic"

@@ -142,7 +142,7 @@ fn in_the_install_of_a_rollback() {
         return;
     }
     killed_and_rolled_back(Release::good("v1").install(Install::Slow(4)), |going, _, host| {
-        going.wait_install(host, "v1", 2)
+        going.wait_install(host, "v1", 2);
     });
 }
 
