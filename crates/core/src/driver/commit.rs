@@ -4,7 +4,7 @@ use crate::ids::Seq;
 use crate::machine::{State, Transition};
 use crate::ports::{Clock, Entry, Journal, JournalError, LeaseToken, RunRecord};
 
-/// Something that may be performed because it was written down. Only [`commit`] makes one, and performing
+/// Something that may be performed because it was written down. Only `commit` makes one, and performing
 /// consumes it.
 #[derive(Debug)]
 #[must_use = "what was committed has to be performed"]

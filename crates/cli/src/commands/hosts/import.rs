@@ -17,7 +17,7 @@ use crate::render::words;
 /// The most bytes that a file of hosts may have.
 const FILE_MAX: u64 = 32 * 1024 * 1024;
 
-/// Import hosts from CSV (name,address,port,user,labels), a JSON array or TOML [[hosts]]; all of them or none
+/// Import hosts from CSV (name,address,port,user,labels), a JSON array or TOML (tables of `hosts`); all of them or none
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// Read this file; - is stdin
@@ -34,7 +34,8 @@ pub(crate) enum Format {
     Csv,
     /// An array of objects with the same fields
     Json,
-    /// [[hosts]] tables with the same fields
+    /// Tables of the array `hosts`, with the same fields
+    #[value(help = "[[hosts]] tables with the same fields")]
     Toml,
 }
 
