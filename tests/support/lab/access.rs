@@ -104,8 +104,12 @@ impl Host {
             return Ran { code: None, stdout: String::new(), stderr: "the host is off".into() };
         };
         let (user, home) = (format!("USER={user}"), format!("HOME={home}"));
+        // A host that shuts down stops all its processes before it ends them, and nsenter then stops itself like its
+        // child and would never go on: it is told to, once a second, until it has ended.
+        let awake = "nsenter \"$@\" & p=$!; while kill -s CONT $p 2>/dev/null; do sleep 1; done & wait $p";
         shell::run(
-            Command::new("nsenter")
+            Command::new("sh")
+                .args(["-c", awake, "sh"])
                 .args(["-t", &init.to_string(), "-m", "-u", "-i", "-p", "-C", "--"])
                 .args(["/usr/bin/env", "-i", &user, &home, &format!("PATH={PATH}"), "sh", "-c", command]),
         )
