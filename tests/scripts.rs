@@ -7,10 +7,13 @@ use uphaul_core::ids::{Fence, RunId, Seq};
 use uphaul_core::machine::{
     Action, Command, Input, Observation, PrepareStep, Previous, Reason, RollbackStep, Step, UpdateStep,
 };
-use uphaul_core::plan::{Dirty, Plan};
+use uphaul_core::plan::{Dirty, Health, Plan};
 use uphaul_core::ports::{Captured, Output, RemoteCommand};
 use uphaul_core::script::{self, Answer, Context, Preflight};
 use uphaul_tests::rig::Rig;
+
+#[path = "scripts/odd.rs"]
+mod odd;
 
 /// Runs the words of a command as a login of the rig would.
 fn run(rig: &Rig, words: &RemoteCommand) -> Answer {

@@ -1,5 +1,6 @@
 //! What preflight read, judged: everything that would stop an update, in one report.
 
+mod repository;
 mod rights;
 
 use std::collections::BTreeMap;
@@ -7,16 +8,12 @@ use std::collections::BTreeMap;
 use super::Answer;
 use crate::ids::Revision;
 use crate::machine::{Input, Observation, Problem, Reason};
-use crate::plan::{Dirty, Health, Manager, Plan, Scope};
+use crate::plan::{Health, Manager, Plan, Scope};
 
 /// The least git that has what the scripts use.
 const GIT_MIN: (u32, u32) = (2, 20);
 /// The least systemd.
 const SYSTEMD_MIN: u32 = 235;
-/// The least free space at the checkout, in KiB, and free inodes: less than this stops no update that changes a
-/// line, but the next install.
-const SPACE_MIN_KIB: u64 = 100 * 1024;
-const INODES_MIN: u64 = 1000;
 
 /// Something worth saying that does not stop the update.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +123,11 @@ impl Judge<'_> {
         self.answer.get(key).unwrap_or_default()
     }
 
+    /// Where a program lies on the host.
+    fn tool_path(&self, name: &str) -> Option<&str> {
+        self.answer.all("tool").find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+    }
+
     fn systemd(&self) -> Option<(Scope, Vec<String>)> {
         match &self.plan.service.manager {
             Manager::Systemd { scope, units } => {
@@ -179,198 +181,6 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether there is a checkout to say more about.
-    fn checkout(&mut self) -> bool {
-        let path = self.plan.service.path.to_string();
-        let user = self.get("user").to_owned();
-        if self.get("path") == "missing" {
-            let fix = format!("clone the repository there as its owner: git clone URL {path}");
-            self.problem("no-path", format!("{path} does not exist, or {user} may not see it"), fix);
-            return false;
-        }
-        let owner = self.get("path_owner").to_owned();
-        if self.answer.get("git_dir").is_none() {
-            let said = self.get("git_error").to_owned();
-            if said.contains("dubious ownership") {
-                let fix = format!("set service.user = {owner:?} (or log in as {owner})");
-                self.problem(
-                    "owner",
-                    format!("{path} belongs to {owner}, and git refuses it for {user}"),
-                    fix,
-                );
-            } else {
-                self.problem(
-                    "no-checkout",
-                    format!("{path} is not a git checkout: {said}"),
-                    format!("clone the repository to {path}"),
-                );
-            }
-            return false;
-        }
-        let top = self.get("top").to_owned();
-        if !top.is_empty() && top != path.trim_end_matches('/') {
-            let fix = format!(
-                "set service.path = {top:?}, and let service.install and the unit go to the folder below it"
-            );
-            self.problem("subfolder", format!("{path} is a folder inside the checkout {top}"), fix);
-        }
-        if self.get("git_writable") != "1" || self.get("path_writable") != "1" {
-            let fix = format!("set service.user = {owner:?}, or chown -R {user} {path}");
-            self.problem("owner", format!("{user} may not write {path} (it belongs to {owner})"), fix);
-        }
-        if self.get("head").is_empty() {
-            self.problem(
-                "no-commit",
-                format!("{path} has no commit checked out"),
-                format!("git -C {path} checkout BRANCH"),
-            );
-        }
-        if let Some(lock) = self.answer.get("index_lock").map(ToOwned::to_owned) {
-            let fix = format!(
-                "if no git works there, remove it: rm {}",
-                lock.split(',').next().unwrap_or_default()
-            );
-            self.problem("index-lock", format!("git's lock is there: {lock}"), fix);
-        }
-        true
-    }
-
-    fn remote(&mut self) {
-        let path = self.plan.service.path.to_string();
-        let url = self.get("remote").to_owned();
-        if url.is_empty() {
-            self.problem(
-                "no-remote",
-                format!("{path} has no remote named origin"),
-                format!("git -C {path} remote add origin URL"),
-            );
-            return;
-        }
-        let code = self.get("remote_code").to_owned();
-        if code != "0" {
-            let said: Vec<&str> = self.answer.all("remote_error").collect();
-            let said = if code == "124" {
-                format!("no answer within {} s", self.plan.limits.git_s)
-            } else {
-                said.join(" / ")
-            };
-            let fix = format!(
-                "as {} on the host, run: git -C {path} ls-remote origin (an agent forwarded by ssh is not there for an \
-                 update; use a deploy key)",
-                self.get("user")
-            );
-            self.problem("remote", format!("git ls-remote origin ({url}) fails: {said}"), fix);
-        }
-        if let Some(origin) = self.plan.origin.as_ref().filter(|origin| **origin != url) {
-            self.finding("other-remote", format!("its origin is {url}; the target was resolved at {origin}"));
-        }
-        if self.get("submodules") == "1" && !self.plan.service.submodules {
-            self.finding("submodules", "the checkout has .gitmodules, and service.submodules is off".into());
-        }
-    }
-
-    fn tree(&mut self) {
-        let path = self.plan.service.path.to_string();
-        let dirty: Vec<String> = self.answer.all("dirty").map(ToOwned::to_owned).collect();
-        if !dirty.is_empty() {
-            let listed =
-                dirty.iter().take(20).map(|line| line.trim().to_owned()).collect::<Vec<_>>().join(", ");
-            let more = if dirty.len() > 20 { ", and more" } else { "" };
-            let found = format!("tracked files were changed by hand: {listed}{more}");
-            match self.plan.policy.dirty {
-                Dirty::Refuse => {
-                    let fix = format!(
-                        "commit or undo them (git -C {path} diff), or set service.dirty to \"stash\" or \"discard\""
-                    );
-                    self.problem("dirty-tree", found, fix);
-                }
-                Dirty::Stash => self.finding("dirty-tree", format!("{found}; they will be stashed")),
-                Dirty::Discard => self
-                    .finding("dirty-tree", format!("{found}; they will be discarded (and kept under a ref)")),
-            }
-        }
-        let hidden = self.get("hidden_edits").trim().to_owned();
-        if !hidden.is_empty() {
-            let found = format!("edits that git was told not to see would be lost: {hidden}");
-            let fix = format!(
-                "git -C {path} update-index --no-assume-unchanged --no-skip-worktree FILE, then commit or undo them"
-            );
-            self.problem("hidden-edits", found, fix);
-        }
-        let inside = self.get("submodule_edits").trim().to_owned();
-        if !inside.is_empty() {
-            let found = format!("a submodule has edits by hand, which cannot be kept: {inside}");
-            self.problem("submodule-edits", found, "commit or undo them there".into());
-        }
-        let in_way = self.get("in_way").trim().to_owned();
-        if !in_way.is_empty() {
-            self.problem(
-                "in-the-way",
-                format!("untracked files are in the way of the target: {in_way}"),
-                "move or remove them".into(),
-            );
-        }
-        self.drift();
-        match self.get("relation") {
-            "older" if self.get("head") != self.plan.target.as_str() => {
-                self.finding(
-                    "older",
-                    format!("the target is older than what is checked out ({})", self.get("head")),
-                );
-            }
-            "diverged" => self.finding(
-                "diverged",
-                format!("the target has diverged from what is checked out ({})", self.get("head")),
-            ),
-            _ => {}
-        }
-    }
-
-    fn drift(&mut self) {
-        let head = self.get("head").to_owned();
-        let fix =
-            "look at the host; then `uphaul version HOST` to record what it runs, or --accept-drift --force"
-                .to_owned();
-        match &self.plan.recorded {
-            _ if self.plan.policy.accept_drift || head.is_empty() => {}
-            Some(recorded) if recorded.as_str() != head => {
-                self.problem(
-                    "drift",
-                    format!("the host has {head} checked out, and the record says {recorded}"),
-                    fix,
-                );
-            }
-            None if self.get("healthy") != "1" => {
-                let seen = format!("{}{}", self.get("not_running"), self.get("health_error"));
-                let found =
-                    format!("nothing is recorded of this host, and what it runs is not healthy: {seen}");
-                self.problem("not-proved", found, "bring the service up first, or --accept-drift".into());
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    fn space(&mut self) {
-        let path = self.plan.service.path.to_string();
-        let kib = self.get("space_kib").parse::<u64>().ok();
-        if let Some(kib) = kib.filter(|kib| *kib < SPACE_MIN_KIB) {
-            self.problem(
-                "disk",
-                format!("{} MiB are free at {path}; {} are needed", kib / 1024, SPACE_MIN_KIB / 1024),
-                "make room".into(),
-            );
-        }
-        // A file system without a fixed number of inodes says 0 of 0, or a dash.
-        let inodes = self.get("inodes").parse::<u64>().ok();
-        if let Some(inodes) = inodes.filter(|inodes| *inodes > 0 && *inodes < INODES_MIN) {
-            self.problem(
-                "inodes",
-                format!("{inodes} inodes are free at {path}; {INODES_MIN} are needed"),
-                "make room".into(),
-            );
-        }
-    }
-
     fn manager(&mut self) {
         let Some((scope, units)) = self.systemd() else { return };
         for unit in &units {
@@ -397,24 +207,34 @@ impl Judge<'_> {
         let listing: Vec<&str> = self.answer.all("sudo").collect();
         let rights = rights::Rights::read(&listing);
         let mut needed = Vec::new();
+        let systemctl = self.tool_path("systemctl").unwrap_or("/usr/bin/systemctl").to_owned();
         for unit in units {
-            needed.push(format!("/usr/bin/systemctl restart {unit}"));
-            needed.push(format!("/usr/bin/systemctl reset-failed {unit}"));
+            needed.push(format!("{systemctl} restart {unit}"));
+            needed.push(format!("{systemctl} reset-failed {unit}"));
         }
         let missing: Vec<String> = needed.into_iter().filter(|command| !rights.allows(command)).collect();
         if !missing.is_empty() {
             let why = if rights.asks_for(&missing[0]) {
-                "sudo would ask for a password"
+                "sudo would ask for a password".to_owned()
             } else if rights.hidden {
-                "sudo asks for a password even to list what it allows"
+                "sudo asks for a password even to list what it allows".to_owned()
             } else {
-                "sudo does not allow it"
+                rights
+                    .said
+                    .as_ref()
+                    .map_or_else(|| "sudo does not allow it".to_owned(), |said| format!("sudo says: {said}"))
             };
-            let fix =
-                format!("add to /etc/sudoers.d/uphaul: {user} ALL=(root) NOPASSWD: {}", missing.join(", "));
+            let tty = rights.said.as_ref().is_some_and(|said| said.contains("must have a tty"));
+            let words: Vec<String> = missing.iter().map(|command| rights::in_sudoers(command)).collect();
+            let fix = if tty {
+                format!("add to /etc/sudoers.d/uphaul: Defaults:{user} !requiretty")
+            } else {
+                format!("add to /etc/sudoers.d/uphaul: {user} ALL=(root) NOPASSWD: {}", words.join(", "))
+            };
             self.problem("rights", format!("{user} may not run `sudo {}`: {why}", missing[0]), fix);
         }
-        if !rights.allows("/usr/bin/systemd-run --quiet") {
+        let systemd_run = self.tool_path("systemd-run").unwrap_or("/usr/bin/systemd-run");
+        if !rights.allows(&format!("{systemd_run} --quiet")) {
             self.finding(
                 "minimal-rights",
                 "no right to systemd-run: jobs run as sessions, which a child that calls setsid can escape"
@@ -442,6 +262,10 @@ impl Judge<'_> {
                 let fix = "look at service.unit, and at `systemctl status` on the host".into();
                 return self.problem("unit", format!("{unit}: {state}"), fix);
             }
+        }
+        if unit.ends_with(".target") {
+            let found = format!("{unit} is a target: it stays active whatever becomes of its services");
+            return self.problem("unit", found, "name its services in service.units".into());
         }
         if prop("Type") == "oneshot" && prop("RemainAfterExit") != "yes" {
             let fix = "set RemainAfterExit=yes, or update a unit that keeps running".into();

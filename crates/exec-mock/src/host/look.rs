@@ -43,6 +43,7 @@ impl Live {
         }
         say("git_dir", format!("{}/.git", order.dir));
         say("top", order.dir.trim_end_matches('/').into());
+        say("real", order.dir.trim_end_matches('/').into());
         say("head", self.head.as_ref().map(ToString::to_string).unwrap_or_default());
         for file in &self.dirty {
             say("dirty", format!(" M {file}"));

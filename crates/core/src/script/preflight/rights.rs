@@ -18,6 +18,8 @@ pub(super) struct Rights {
     rules: Vec<Rule>,
     /// sudo lists nothing without a password: nothing is allowed without one, and what is allowed with one is not known.
     pub(super) hidden: bool,
+    /// What sudo complained of, where it lists nothing.
+    pub(super) said: Option<String>,
 }
 
 impl Rights {
@@ -46,7 +48,9 @@ impl Rights {
             }
         }
         let hidden = rules.is_empty() && lines.iter().any(|line| line.contains("a password is required"));
-        Self { rules, hidden }
+        let complaint = lines.iter().find_map(|line| line.trim().strip_prefix("sudo: "));
+        let said = complaint.filter(|_| rules.is_empty()).map(ToOwned::to_owned);
+        Self { rules, hidden, said }
     }
 
     /// Whether sudo runs the command without asking.
@@ -73,6 +77,18 @@ impl Rights {
         }
         found
     }
+}
+
+/// A command as it has to stand in sudoers.
+pub(super) fn in_sudoers(command: &str) -> String {
+    let mut text = String::with_capacity(command.len());
+    for c in command.chars() {
+        if matches!(c, ',' | ':' | '=' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
 }
 
 /// A rule without arguments allows all; one with arguments allows those, with `*` for anything.
@@ -160,6 +176,22 @@ mod tests {
         let denied =
             "Sudoers entry:\n    Options: !authenticate\n    Commands:\n\tALL\n\t!/usr/bin/systemctl";
         assert!(!rights(denied).allows(RESTART));
+    }
+
+    #[test]
+    fn a_word_of_sudo_itself_is_kept() {
+        let tty = rights("sudo: sorry, you must have a tty to run sudo");
+        assert_eq!(tty.said.as_deref(), Some("sorry, you must have a tty to run sudo"));
+        assert!(!tty.hidden && !tty.allows(RESTART));
+    }
+
+    #[test]
+    fn what_sudoers_reads_otherwise_is_escaped() {
+        assert_eq!(
+            in_sudoers("/usr/bin/systemctl restart app@a:1.service"),
+            "/usr/bin/systemctl restart app@a\\:1.service"
+        );
+        assert_eq!(in_sudoers(RESTART), RESTART);
     }
 
     #[test]

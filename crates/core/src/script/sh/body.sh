@@ -14,22 +14,24 @@ prove_tree() {
   _n=$(dirty | tr '\0\n' '\n?' | head -n 5)
   [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout: $(printf '%s' "$_n" | tr '\n' ',')"
 }
-# The tracked files that differ from HEAD, each with the hash of its content, for `put_back` and the next preflight.
+# The tracked files that were changed, deleted or made something else since HEAD, each with what is there now, for
+# `put_back` and the next preflight.
+changed_max=1000
 changed_files() {
-  dirty | tr '\0' '\n' | sed -n 's/^ M //p' | head -n 200 | while IFS= read -r _f; do
-    printf '%s %s\n' "$(g hash-object -- "$_f" 2>/dev/null)" "$_f"
+  dirty | tr '\0' '\n' | sed -n 's/^ [MDT] //p' | head -n "$changed_max" | while IFS= read -r _f; do
+    printf '%s %s\n' "$(content "$_f")" "$_f"
   done
 }
 # Whether all that differs from HEAD is what an install of ours left there.
 own_edits() {
-  [ -z "$(dirty | tr '\0' '\n' | grep -v '^ M ')" ] || return 1
+  [ -z "$(dirty | tr '\0' '\n' | grep -v '^ [MDT] ')" ] || return 1
   changed_files | while IFS= read -r _l; do grep -Fqx -- "$_l" "$U_STATE/installed" 2>/dev/null || exit 1; done
 }
 # Undoes what the install did to tracked files, unless somebody changed them since.
 put_back() {
   [ -s "$U_STATE/installed" ] || return 0
   while IFS= read -r _line; do
-    [ "$(g hash-object -- "${_line#* }" 2>/dev/null)" = "${_line%% *}" ] && g checkout --quiet HEAD -- "${_line#* }"
+    [ "$(content "${_line#* }")" = "${_line%% *}" ] && g checkout --quiet HEAD -- ":(literal)${_line#* }"
   done <"$U_STATE/installed"
   rm -f "$U_STATE/installed"
 }

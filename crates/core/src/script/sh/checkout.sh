@@ -7,13 +7,13 @@ fi
 # no git lives on this checkout.
 lock=$(g rev-parse --absolute-git-dir)/index.lock
 if [ -e "$lock" ]; then
-  alive=
+  alive= real=$(cd -P -- "$U_DIR" && pwd -P)
   for _p in /proc/[0-9]*; do
     case $(cat "$_p/comm" 2>/dev/null) in git | git-*) ;; *) continue ;; esac
     # One that has ended lives no more, reaped or not; one of another user hides where it is, and counts.
     case $(sed -n 's/^State:[[:space:]]*//p' "$_p/status" 2>/dev/null) in '' | Z*) continue ;; esac
-    _at=$(readlink "$_p/cwd" 2>/dev/null) || _at=$U_DIR
-    case $_at/ in "$U_DIR"/*) alive=${_p#/proc/} ;; esac
+    _at=$(readlink "$_p/cwd" 2>/dev/null) || _at=$real
+    case $_at/ in "$real"/*) alive=${_p#/proc/} ;; esac
   done
   [ -z "$alive" ] || fail "git (process $alive) is at work in $U_DIR"
   if [ -e "$kept/began" ] && [ "$lock" -nt "$kept/began" ]; then rm -f "$lock"; else

@@ -6,6 +6,8 @@ note_changes() {
   [ "$after" = "$before" ] || printf '%s\n' "$after" | while IFS= read -r _l; do
     [ -z "$_l" ] || printf '%s\n' "$before" | grep -Fqx -- "$_l" || printf '%s\n' "$_l"
   done >"$U_STATE/installed"
+  [ "$(printf '%s\n' "$after" | wc -l)" -lt "$changed_max" ] ||
+    printf 'uphaul: the install changes %s tracked files or more; those beyond stay changed\n' "$changed_max"
 }
 note_changes
 ended() { [ "$took" -ge "$1" ] && { [ "$rc" = 124 ] || [ "$rc" = 137 ]; }; }

@@ -39,9 +39,10 @@ grouped() {
   return "$_code"
 }
 # Runs a command of the operator, $2: one word to sh -c, in the checkout, for at most $1 seconds. `env` comes first,
-# so the values stand in no process list.
+# so the values stand in no process list. UPHAUL_VERSION is what is checked out: on the way back not the run's target.
 operator() {
-  eval "grouped env -i $clean $U_ENV timeout -k 5 \"\$1\" sh -c 'cd -- \"\$1\" && exec sh -c \"\$2\"' sh \"\$U_DIR\" \"\$2\""
+  : "${version:=$(g rev-parse --verify --quiet 'HEAD^{commit}')}"
+  eval "grouped env -i $clean $U_ENV UPHAUL_VERSION=\"\$version\" timeout -k 5 \"\$1\" sh -c 'cd -- \"\$1\" && exec sh -c \"\$2\"' sh \"\$U_DIR\" \"\$2\""
 }
 # The tracked files that differ from HEAD, NUL-separated, as git status --porcelain tells them.
 dirty() {
@@ -51,12 +52,39 @@ dirty() {
 }
 # Edits in files that git was told to take for unchanged; neither its status nor its stash sees them.
 hidden_edits() {
-  g ls-files -v -z | tr '\0\n' '\n?' | sed -n 's/^[a-zS] //p' | head -n 200 | while IFS= read -r _f; do
-    [ ! -e "$U_DIR/$_f" ] || [ "$(g hash-object -- "$_f" 2>/dev/null)" = "$(g rev-parse --verify --quiet ":./$_f")" ] || printf '%s ' "$_f"
-  done
+  # A sparse checkout has thousands of such files, none of them there: those that are there are compared, 200 at most.
+  g ls-files -v -z | tr '\0\n' '\n?' | sed -n 's/^[a-zS] //p' | while IFS= read -r _f; do
+    [ ! -e "$U_DIR/$_f" ] || printf '%s\n' "$_f"
+  done | head -n 200 | while IFS= read -r _f; do
+    [ "$(g hash-object -- "$_f" 2>/dev/null)" = "$(g rev-parse --verify --quiet ":./$_f")" ] || printf '%s\n' "$_f"
+  done | listed
 }
 # Tracked files changed by hand inside submodules; the superproject's stash cannot keep them.
 submodule_edits() { g submodule --quiet foreach --recursive 'git status --porcelain --untracked-files=no' 2>/dev/null | head -n 5 | tr '\n' ','; }
+# Lines as one line, at most 10 of them.
+listed() {
+  _n=0 _more=
+  while IFS= read -r _l; do
+    _n=$((_n + 1))
+    if [ "$_n" -gt 10 ]; then _more=', and more'; continue; fi
+    [ "$_n" = 1 ] || printf ', '
+    printf '%s' "$_l"
+  done
+  printf '%s' "$_more"
+}
+# The operation of git that somebody left in the middle, or nothing; a checkout would end it, or be undone by its end.
+in_the_middle() {
+  for _m in MERGE_HEAD:merge CHERRY_PICK_HEAD:cherry-pick REVERT_HEAD:revert rebase-merge:rebase rebase-apply:rebase; do
+    [ ! -e "$1/${_m%%:*}" ] || { printf '%s' "${_m#*:}"; return 0; }
+  done
+  [ -z "$(g ls-files --unmerged | head -n 1)" ] || printf merge
+}
+# What is at a path now, in one word: a file's hash, what a link leads to, or that nothing is there.
+content() {
+  if [ -L "$U_DIR/$1" ]; then printf 'link-%s' "$(readlink -- "$U_DIR/$1" | git hash-object --stdin)"
+  elif [ -e "$U_DIR/$1" ]; then g hash-object -- "$1" 2>/dev/null
+  else printf gone; fi
+}
 # A URL without the name and the word that may stand in it.
 plain_url() { sed 's#\(//\)[^/@]*@#\1#g'; }
 # Runs the service's health check once. Prints what was seen where it fails.
@@ -66,9 +94,15 @@ probe() {
   http) probe_http ;;
   tcp) probe_tcp "${U_HEALTH_AT%:*}" "${U_HEALTH_AT##*:}" ;;
   command)
-    _log=${U_JOB:+$U_JOB/probe}
-    operator "$U_PROBE_S" "$U_HEALTH_AT" >"${_log:-/dev/null}" 2>&1 </dev/null && return 0
-    printf 'health command: exit %s %s' "$?" "$(tail -c 300 "${_log:-/dev/null}" | tr '\n\r' '  ')"
+    if [ -n "$U_JOB" ]; then
+      operator "$U_PROBE_S" "$U_HEALTH_AT" >"$U_JOB/probe" 2>&1 </dev/null && return 0
+      _rc=$?; _out=$(tail -c 300 "$U_JOB/probe")
+    else
+      _out=$(operator "$U_PROBE_S" "$U_HEALTH_AT" 2>&1 </dev/null) && return 0
+      _rc=$?
+    fi
+    [ "$_rc" != 124 ] || _out="no end within $U_PROBE_S s $_out"
+    printf 'health command: exit %s %s' "$_rc" "$(printf '%s' "$_out" | tail -c 300 | tr '\n\r' '  ')"
     return 1 ;;
   esac
 }
@@ -142,6 +176,8 @@ identity() {
     _of() { printf '%s\n' "$_shown" | sed -n "s/^$1=//p"; }
     case $(_of ActiveState):$(_of SubState) in
     active:running | active:exited | active:listening | active:waiting) ;;
+    # It goes on running while it reads its configuration again.
+    reloading:* | refreshing:*) ;;
     *) printf '%s is %s (%s), result %s' "$_unit" "$(_of ActiveState)" "$(_of SubState)" "$(_of Result)"; return 1 ;;
     esac
     printf '%s invocation %s pid %s restarts %s; ' "$_unit" "$(_of InvocationID)" "$(_of MainPID)" "$(_of NRestarts)"

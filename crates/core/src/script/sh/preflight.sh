@@ -8,6 +8,7 @@ done
 say git_version "$(git --version 2>/dev/null)"
 say systemd_version "$(show -p Version --value 2>/dev/null | head -n 1)"
 if [ ! -d "$U_DIR" ]; then say path missing; exit 0; fi
+say real "$(cd -P -- "$U_DIR" && pwd -P)"
 say path_owner "$(stat -c %U -- "$U_DIR" 2>/dev/null)"
 free_of() { df -P "$1" -- "$U_DIR" 2>/dev/null | { read -r _; read -r _dev _all _used _free _; printf '%s' "$_free"; }; }
 say space_kib "$(free_of -k)"
@@ -32,11 +33,12 @@ if S=$(uphaul_dir); then
     timeout -k 5 \"\$U_GIT_S\" git -C \"\$U_DIR\" ls-remote --quiet origin HEAD" 2>&1 >/dev/null)
   say remote_code "$?"
   printf '%s\n' "$_e" | plain_url | tail -n 3 | while IFS= read -r _l; do [ -z "$_l" ] || say remote_error "$_l"; done
-  dirty | tr '\0\n' '\n?' | head -n 21 | while IFS= read -r _l; do
+  dirty | tr '\0\n' '\n?' | head -n 1000 | while IFS= read -r _l; do
     _f=${_l#???}
-    case $_l in ' M '*) grep -Fqx -- "$(g hash-object -- "$_f" 2>/dev/null) $_f" "$S/installed" 2>/dev/null && continue ;; esac
+    case $_l in ' '[MDT]' '*) grep -Fqx -- "$(content "$_f") $_f" "$S/installed" 2>/dev/null && continue ;; esac
     [ -z "$_l" ] || say dirty "$_l"
-  done
+  done | head -n 21
+  say in_the_middle "$(in_the_middle "$G")"
   say hidden_edits "$(hidden_edits)"
   [ "$U_SUBMODULES" != 1 ] || say submodule_edits "$(submodule_edits)"
   if [ -n "$U_TARGET" ] && [ "$(g cat-file -t "$U_TARGET" 2>/dev/null)" = commit ]; then

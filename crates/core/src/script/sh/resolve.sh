@@ -35,9 +35,9 @@ find_hash() {
 found=$(find_hash)
 if [ -z "$found" ] || [ "${#U_REF}" -lt 40 ]; then
   if [ "$(g rev-parse --is-shallow-repository)" = true ]; then
-    g fetch --quiet --no-tags --depth=1000 origin '+refs/heads/*:refs/uphaul/seen/*' >/dev/null 2>&1
+    g fetch --quiet --no-tags --prune --depth=1000 origin '+refs/heads/*:refs/uphaul/seen/*' >/dev/null 2>&1
   else
-    g fetch --quiet --tags --no-recurse-submodules origin '+refs/heads/*:refs/uphaul/seen/*' >/dev/null 2>&1
+    g fetch --quiet --no-tags --prune --no-recurse-submodules origin '+refs/heads/*:refs/uphaul/seen/*' '+refs/tags/*:refs/uphaul/tags/*' >/dev/null 2>&1
   fi
   found=$(find_hash)
 fi
