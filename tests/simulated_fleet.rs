@@ -46,6 +46,7 @@ fn one(journal: &MemoryJournal, name: &str) -> Drive {
         address: "192.0.2.1".into(),
         port: None,
         user: None,
+        host_key: None,
         connect_timeout: Duration::from_secs(5),
     };
     let owner = "ann@desk (pid 7)".into();

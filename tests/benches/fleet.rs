@@ -62,7 +62,15 @@ async fn main() {
 
 fn new_host(name: &HostName) -> NewHost {
     let (labels, settings) = (BTreeMap::new(), BTreeMap::new());
-    NewHost { name: name.clone(), address: name.to_string(), port: None, user: None, labels, settings }
+    NewHost {
+        name: name.clone(),
+        address: name.to_string(),
+        port: None,
+        user: None,
+        host_key: None,
+        labels,
+        settings,
+    }
 }
 
 async fn one(store: Store, ports: Ports, mut plan: Plan, host: HostName) -> (u32, DriveEnd) {
@@ -81,8 +89,14 @@ async fn one(store: Store, ports: Ports, mut plan: Plan, host: HostName) -> (u32
     store.create_run(&lease, &record, "the benchmark", 0).await.expect("a run");
     let id = record.id.clone();
     let connect_timeout = Duration::from_secs(5);
-    let target =
-        Target { name: host.clone(), address: host.to_string(), port: None, user: None, connect_timeout };
+    let target = Target {
+        name: host.clone(),
+        address: host.to_string(),
+        port: None,
+        user: None,
+        host_key: None,
+        connect_timeout,
+    };
     let (owner, reconnect) = ("bench".to_owned(), Duration::ZERO);
     let end =
         drive(&ports, Drive { record, lease: lease.clone(), target, owner, settled: Vec::new(), reconnect })

@@ -158,6 +158,7 @@ pub fn target(port: Option<u16>) -> Target {
         port,
         user: Some(user().parse().expect("a user")),
         // Generous: many tests may run on a small machine.
+        host_key: None,
         connect_timeout: Duration::from_secs(60),
     }
 }

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use uphaul_core::host_key::HostKey;
 use uphaul_core::ports::{ExecError, ExecErrorKind};
 use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
 
@@ -70,6 +71,28 @@ pub async fn wildcard_known_hosts(bench: Bench) {
     let line = format!("[127.0.*]:{} {}", host.sshd().port(), host.sshd().host_key("host"));
     host.access.known_hosts = host.sshd().known_hosts_of("wildcard", &line);
     accepted(&host).await;
+}
+
+pub async fn pinned_host_key(bench: Bench) {
+    let mut host = bench.host();
+    host.access.known_hosts = host.sshd().known_hosts_of("empty", "");
+    host.target.host_key = Some(host.sshd().host_key("host").parse().unwrap());
+    accepted(&host).await;
+    assert_eq!(std::fs::read_to_string(&host.access.known_hosts).unwrap(), "\n");
+}
+
+pub async fn pinned_is_another_host_key(bench: Bench) {
+    // known_hosts has the one that is offered, and is not asked.
+    let mut host = bench.host();
+    let other: HostKey = host.sshd().host_key("other_host").parse().unwrap();
+    host.target.host_key = Some(other.clone());
+    let error = refused(&host, ExecErrorKind::HostKey).await;
+    let fingerprint = host.sshd().fingerprint();
+    for part in
+        ["web1", "pinned in the record", other.fingerprint(), &fingerprint, "hosts edit", "ssh-keyscan"]
+    {
+        assert!(error.detail.contains(part), "{part} in: {error}");
+    }
 }
 
 pub async fn wrong_user_key(bench: Bench) {
@@ -161,6 +184,18 @@ pub async fn jump_host(bench: Bench) {
     accepted(&host).await;
     assert_eq!((jump.connections(), host.sshd().connections()), (1, 1));
     crate::bench::until("the jump host is left", || !jump.has_open()).await;
+}
+
+pub async fn pinned_key_is_not_the_jump_hosts(bench: Bench) {
+    let jump = Sshd::start(&SshdSpec::default()).unwrap();
+    let mut host = behind(bench, &jump);
+    // The pinned one is not in known_hosts, and that of the jump host is.
+    host.access.known_hosts = jump.known_hosts();
+    host.target.host_key = Some(host.sshd().host_key("host").parse().unwrap());
+    accepted(&host).await;
+    host.access.known_hosts = host.sshd().known_hosts_of("empty", "");
+    let error = refused(&host, ExecErrorKind::HostKey).await;
+    assert!(error.detail.contains(&jump.fingerprint()), "{error}");
 }
 
 pub async fn jump_host_with_an_unknown_key(bench: Bench) {

@@ -29,6 +29,7 @@ pub fn host(text: &str) -> NewHost {
         address: format!("{text}.example.com"),
         port: None,
         user: None,
+        host_key: None,
         labels: BTreeMap::new(),
         settings: BTreeMap::new(),
     }

@@ -15,10 +15,13 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+
 fn full(text: &str) -> NewHost {
     NewHost {
         port: Some(2222),
         user: Some("deploy".parse().unwrap()),
+        host_key: Some(HOST_KEY.parse().unwrap()),
         labels: pairs(&[("region", "eu"), ("tier", "ä \"'")]),
         settings: pairs(&[("service.path", "/srv/other")]),
         ..host(text)
@@ -84,6 +87,7 @@ pub async fn an_edit_changes_what_it_names(record: Record) {
     let edit = HostEdit {
         address: Some("192.0.2.7".into()),
         port: Some(None),
+        host_key: Some(None),
         labels_set: pairs(&[("tier", "b"), ("new", "x")]),
         labels_unset: vec!["region".into(), "absent".into()],
         ..HostEdit::default()
@@ -91,6 +95,7 @@ pub async fn an_edit_changes_what_it_names(record: Record) {
     let after = store.edit_host(&name("a"), &edit).await.unwrap();
     assert_eq!(after, get(&record, "a").await);
     assert_eq!((after.address.as_str(), after.port, &after.user), ("192.0.2.7", None, &before.user));
+    assert_eq!((before.host_key.is_some(), after.host_key), (true, None));
     assert_eq!((after.labels, after.settings), (pairs(&[("tier", "b"), ("new", "x")]), before.settings));
     let told = store.edit_host(&name("b"), &edit).await;
     assert_eq!(told, Err(StoreError::NoSuchHost(name("b"))));

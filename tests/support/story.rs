@@ -216,6 +216,7 @@ fn one(journal: &MemoryJournal, plan: &Plan) -> Drive {
         address: plan.host.address.clone(),
         port: None,
         user: None,
+        host_key: None,
         connect_timeout: Duration::from_secs(5),
     };
     Drive {

@@ -160,6 +160,7 @@ mod tests {
             address: name.to_owned(),
             port: None,
             user: None,
+            host_key: None,
             labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             settings: [].into(),
             current_version: None,

@@ -38,6 +38,7 @@ impl Stage {
             address: "localhost".into(),
             port: None,
             user: None,
+            host_key: None,
             labels: Default::default(),
             settings: Default::default(),
         };

@@ -7,6 +7,7 @@
 //!
 //! Modules point one way: `ids <- plan <- machine <- {event, script} <- ports <- driver`.
 
+pub mod host_key;
 pub mod ids;
 pub mod machine;
 pub mod plan;

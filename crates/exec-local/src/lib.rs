@@ -150,6 +150,7 @@ mod tests {
             address: "local".into(),
             port: None,
             user: None,
+            host_key: None,
             connect_timeout: Duration::from_secs(10),
         };
         let mut session = LocalExecutor::new().connect(&target).await.unwrap();

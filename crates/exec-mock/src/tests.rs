@@ -42,6 +42,7 @@ impl Bench {
             address: "192.0.2.1".into(),
             port: None,
             user: None,
+            host_key: None,
             connect_timeout: Duration::from_secs(5),
         }
     }

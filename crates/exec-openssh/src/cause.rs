@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::process::Command;
-use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
+use uphaul_core::ports::{ExecError, ExecErrorKind, Target, refused};
 
+use crate::master::PINNED;
 use crate::place::Files;
 use crate::settings::Settings;
 
@@ -197,34 +198,33 @@ async fn look(settings: &Settings, files: &Files, target: &Target) -> Looked {
 fn host_key(log: &Log, label: &str, target: &Target, looked: &Looked) -> String {
     let offered = log.between("Server host key: ", "").unwrap_or("(not read)");
     let file = if looked.known_hosts.is_empty() { "~/.ssh/known_hosts" } else { &looked.known_hosts };
-    let compare = "compare the fingerprint with what the machine itself says (on its console: `ssh-keygen -lf \
-                   /etc/ssh/ssh_host_ed25519_key.pub`)";
-    let unknown = log.between("host key is known for ", " and you");
-    if let Some(name) = unknown {
-        return format!(
-            "the host key of {label} is not known: {name} offered {offered}, and {file} has no line for it. Do not \
-             just accept it: {compare}; when they are equal: {}",
-            add(log, name, file, target, looked)
-        );
+    if let Some(name) = log.between("host key is known for ", " and you") {
+        if name == PINNED {
+            return pinned(log, label, offered, target, looked);
+        }
+        return refused::unknown(label, name, offered, file, &add(log, name, file, target, looked));
     }
     let place = log.between("Offending ", "").and_then(|rest| rest.split_once(" key in ").map(|(_, at)| at));
     if let Some(place) = place {
         let name = log.between("ost key for ", " has changed").unwrap_or_default();
-        let (at, _) = place.rsplit_once(':').unwrap_or((place, ""));
-        return format!(
-            "the host key of {label} has changed: {name} offered {offered}, and {place} has another. Either the \
-             machine was installed anew or someone is in between; {compare}; when they are equal: `ssh-keygen -f \
-             \"{at}\" -R \"{name}\"`, then {}",
-            add(log, name, file, target, looked)
-        );
+        if name == PINNED {
+            return pinned(log, label, offered, target, looked);
+        }
+        return refused::changed(label, name, offered, place, &add(log, name, file, target, looked));
     }
     if log.line("REVOKED HOST KEY").is_some() {
-        return format!(
-            "the host key of {label} is marked as revoked in your known_hosts: it offered {offered}. Whoever has that \
-             key can pretend to be the host; give the host a new one"
-        );
+        return refused::revoked(label, offered, "your known_hosts");
     }
     format!("the host key of {label} was not accepted: it offered {offered}; ssh said: {}", log.said())
+}
+
+fn pinned(log: &Log, label: &str, offered: &str, target: &Target, looked: &Looked) -> String {
+    let scan = if log.proxied {
+        "its console's `cat /etc/ssh/ssh_host_ed25519_key.pub`".to_owned()
+    } else {
+        format!("`ssh-keyscan -p {} {}`", looked.port, looked.host)
+    };
+    refused::not_the_pinned(label, offered, target, &scan)
 }
 
 /// How to make a key known.

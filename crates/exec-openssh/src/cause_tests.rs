@@ -12,6 +12,7 @@ fn of(text: &str) -> String {
         address: "web1.example.com".into(),
         port: None,
         user: None,
+        host_key: None,
         connect_timeout: Duration::from_secs(10),
     };
     let looked = Looked {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use uphaul_core::host_key::HostKey;
 use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
 
 use crate::cause::{self, Log};
@@ -25,6 +26,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// At this size the log is emptied before the next command; ssh writes some 2 KiB a command.
 const LOG_MAX: u64 = 256 * 1024;
 
+/// What a host is called in the known_hosts of its pinned key.
+pub(crate) const PINNED: &str = "uphaul-pinned";
 /// The messages of ssh's control socket that we speak (PROTOCOL.mux of OpenSSH).
 const HELLO: [u32; 2] = [0x0000_0001, 4];
 const ALIVE_CHECK: [u32; 2] = [0x1000_0004, 0];
@@ -53,8 +56,8 @@ impl Master {
         place: &Arc<Place>,
         target: &Target,
     ) -> Result<Self, ExecError> {
-        check_address(target)?;
-        let label = label(target);
+        target.check_address()?;
+        let label = target.label();
         let mut launch = Launch { child: None, files: Arc::new(place.files()), held: false };
         std::fs::write(&launch.files.config, settings.text(target))
             .map_err(|error| local(format!("cannot write the configuration for ssh: {error}")))?;
@@ -171,10 +174,27 @@ fn command(settings: &Settings, files: &Files, target: &Target) -> Result<Comman
     if let Some(user) = &target.user {
         ssh.arg("-l").arg(user.as_str());
     }
+    if let Some(key) = &target.host_key {
+        pin(&mut ssh, files, key)?;
+    }
     ssh.arg("--").arg(&target.address);
     // Ctrl-C on the terminal is for Uphaul, which decides.
     ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).kill_on_drop(true);
     Ok(ssh)
+}
+
+/// Has ssh know that key alone, under a name of ours. On the command line, so that it holds for no jump host.
+fn pin(ssh: &mut Command, files: &Files, key: &HostKey) -> Result<(), ExecError> {
+    std::fs::write(&files.pinned, format!("{PINNED} {key}\n"))
+        .map_err(|error| local(format!("cannot write the pinned host key for ssh: {error}")))?;
+    let file = format!("UserKnownHostsFile={}", files.pinned.display());
+    let alias = format!("HostKeyAlias={PINNED}");
+    // An ssh before 8.5 has no KnownHostsCommand.
+    let known = ["IgnoreUnknown=KnownHostsCommand", "KnownHostsCommand=none", "GlobalKnownHostsFile=none"];
+    for option in known.into_iter().chain(["VerifyHostKeyDNS=no", "CheckHostIP=no", &file, &alias]) {
+        ssh.arg("-o").arg(option);
+    }
+    Ok(())
 }
 
 /// Connects to the master and learns its process.
@@ -205,52 +225,9 @@ fn message(words: [u32; 2]) -> Vec<u8> {
     [8, words[0], words[1]].iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// Refuses what ssh would read as something else than a host.
-fn check_address(target: &Target) -> Result<(), ExecError> {
-    let Target { name, address, .. } = target;
-    let plain = |c: char| c.is_alphanumeric() || "._-:%[]+".contains(c);
-    if address.is_empty() || address.starts_with('-') || address.len() > 255 {
-        return Err(local(format!("host {name} has the address {address:?}, which is no host name")));
-    }
-    match address.chars().find(|c| !plain(*c)) {
-        None => Ok(()),
-        Some(c) => Err(local(format!(
-            "host {name} has the address {address:?}: {c:?} is in no host name (the user and the port are fields of \
-             their own)"
-        ))),
-    }
-}
-
-/// Whom we reach, for messages: `web1 (deploy@10.0.0.1 port 22)`, without what the user left to ssh_config.
-fn label(target: &Target) -> String {
-    let user = target.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
-    let port = target.port.map_or_else(String::new, |port| format!(" port {port}"));
-    format!("{} ({user}{}{port})", target.name, target.address)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_that_ssh_reads_otherwise_are_refused() {
-        let target = |address: &str| Target {
-            name: "web1".parse().unwrap(),
-            address: address.into(),
-            port: None,
-            user: None,
-            connect_timeout: Duration::from_secs(1),
-        };
-        for bad in
-            ["", "-oProxyCommand=x", "a b", "a;b", "u@h", "ssh://h", "a\nb", "$(x)", "a`b`", "a'b", "a\"b"]
-        {
-            let error = check_address(&target(bad)).unwrap_err();
-            assert_eq!(error.kind, ExecErrorKind::Local, "{bad}");
-        }
-        for good in ["web1", "10.0.0.1", "::1", "fe80::1%eth0", "a_b.example.com", "bücher.example"] {
-            check_address(&target(good)).unwrap();
-        }
-    }
 
     #[test]
     fn messages_are_of_the_protocol() {

@@ -71,6 +71,7 @@ impl Place {
             socket: base.with_extension("sock"),
             log: base.with_extension("log"),
             config: base.with_extension("conf"),
+            pinned: base.with_extension("pinned"),
         }
     }
 }
@@ -84,11 +85,13 @@ pub(crate) struct Files {
     pub(crate) log: PathBuf,
     /// The configuration.
     pub(crate) config: PathBuf,
+    /// A known_hosts with the one key that is pinned, if one is.
+    pub(crate) pinned: PathBuf,
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for path in [&self.socket, &self.log, &self.config] {
+        for path in [&self.socket, &self.log, &self.config, &self.pinned] {
             let _ = std::fs::remove_file(path);
         }
     }

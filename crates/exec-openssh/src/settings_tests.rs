@@ -8,6 +8,7 @@ fn target() -> Target {
         address: "10.0.0.1".into(),
         port: None,
         user: None,
+        host_key: None,
         connect_timeout: Duration::from_millis(2500),
     }
 }

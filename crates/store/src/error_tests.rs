@@ -69,6 +69,7 @@ fn host(name: &str) -> NewHost {
         name,
         port: None,
         user: None,
+        host_key: None,
         labels: Default::default(),
         settings: Default::default(),
     }
@@ -86,7 +87,7 @@ async fn a_file_that_is_not_our_record_is_refused_and_left_as_it_is() {
     page.refused("a database of another program", "theirs").await;
 
     for (title, name, change) in [
-        ("a newer layout", "newer", "UPDATE uphaul_migrations SET version = 9999"),
+        ("a newer layout", "newer", "UPDATE uphaul_migrations SET version = 9998 + version"),
         ("another layout of the same number", "differs", "UPDATE uphaul_migrations SET checksum = x'00'"),
     ] {
         page.open(name).await.unwrap().close().await;

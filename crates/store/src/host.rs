@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use uphaul_core::host_key::HostKey;
 use uphaul_core::ids::{HostName, InvalidName, Revision, RunId};
 use uphaul_core::plan::UserName;
 
@@ -18,6 +19,8 @@ pub struct Host {
     pub port: Option<u16>,
     /// The user that logs in, if not the executor's own default.
     pub user: Option<UserName>,
+    /// The one key that it may show, if it is pinned; else known_hosts says.
+    pub host_key: Option<HostKey>,
     /// What it is chosen by, and what commands see as `UPHAUL_LABEL_KEY`.
     pub labels: BTreeMap<String, String>,
     /// What is configured for this host alone: a key of the configuration, and its value as text.
@@ -47,6 +50,8 @@ pub struct NewHost {
     pub port: Option<u16>,
     /// See [`Host::user`].
     pub user: Option<UserName>,
+    /// See [`Host::host_key`]. An import without one leaves that of a known host as it is.
+    pub host_key: Option<HostKey>,
     /// See [`Host::labels`].
     pub labels: BTreeMap<String, String>,
     /// See [`Host::settings`]. An import leaves those of a known host as they are.
@@ -62,6 +67,8 @@ pub struct HostEdit {
     pub port: Option<Option<u16>>,
     /// A new user; `Some(None)` takes it away.
     pub user: Option<Option<UserName>>,
+    /// A new pinned key; `Some(None)` takes it away.
+    pub host_key: Option<Option<HostKey>>,
     /// Labels to set; those of other keys stay.
     pub labels_set: BTreeMap<String, String>,
     /// Keys of labels to take away, before any is set; one that is not there is no error.
@@ -77,7 +84,7 @@ pub struct HostEdit {
 pub struct Imported {
     /// Hosts that were not in the record.
     pub added: usize,
-    /// Hosts whose address, port, user or labels are others now.
+    /// Hosts whose address, port, user, pinned key or labels are others now.
     pub changed: usize,
     /// Hosts that were in the record just so.
     pub unchanged: usize,
@@ -118,6 +125,9 @@ impl Host {
         }
         if let Some(user) = &edit.user {
             self.user.clone_from(user);
+        }
+        if let Some(host_key) = &edit.host_key {
+            self.host_key.clone_from(host_key);
         }
         change(&mut self.labels, &edit.labels_unset, &edit.labels_set);
         change(&mut self.settings, &edit.settings_unset, &edit.settings_set);

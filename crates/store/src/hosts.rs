@@ -28,7 +28,7 @@ impl Store {
     }
 
     /// Adds the hosts that are not there, and gives the others this address, port, user and these labels. All or
-    /// none. Settings and versions of a known host stay.
+    /// none. Settings and versions of a known host stay, and its pinned key where none is given.
     ///
     /// # Errors
     /// As [`Store::add_hosts`], without [`StoreError::HostExists`].
@@ -128,6 +128,7 @@ async fn insert(conn: &mut Conn, host: &NewHost, at_us: i64) -> Result<bool, Fau
         .bind(rows::to_json("labels", &host.labels)?)
         .bind(rows::to_json("settings", &host.settings)?)
         .bind(at_us)
+        .bind(host.host_key.as_ref().map(|key| key.as_str()))
         .execute(conn)
         .await?;
     Ok(done.rows_affected() == 1)
@@ -167,6 +168,9 @@ async fn import(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<Import
         host.port = new.port;
         host.user.clone_from(&new.user);
         host.labels.clone_from(&new.labels);
+        if new.host_key.is_some() {
+            host.host_key.clone_from(&new.host_key);
+        }
         if host == old {
             done.unchanged += 1;
         } else {
@@ -195,6 +199,7 @@ async fn update(conn: &mut Conn, host: &Host) -> Result<(), Fault> {
         .bind(host.user.as_ref().map(|user| user.as_str()))
         .bind(rows::to_json("labels", &host.labels)?)
         .bind(rows::to_json("settings", &host.settings)?)
+        .bind(host.host_key.as_ref().map(|key| key.as_str()))
         .execute(conn)
         .await?;
     Ok(())

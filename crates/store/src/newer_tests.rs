@@ -44,8 +44,15 @@ async fn changed(change: &'static str) -> (Store, LeaseToken, RunRecord) {
     let store = Store::open("sqlite::memory:").await.unwrap();
     let name: HostName = "web-1".parse().unwrap();
     let (labels, settings) = (BTreeMap::new(), BTreeMap::new());
-    let host =
-        NewHost { name: name.clone(), address: "192.0.2.1".into(), port: None, user: None, labels, settings };
+    let host = NewHost {
+        name: name.clone(),
+        address: "192.0.2.1".into(),
+        port: None,
+        user: None,
+        host_key: None,
+        labels,
+        settings,
+    };
     store.add_hosts(&[host], 0).await.unwrap();
     let taken = store.acquire(&name, &process::this_owner(), Duration::from_secs(30), &|_| false).await;
     let (lease, run) = (taken.unwrap().unwrap(), run(&name));

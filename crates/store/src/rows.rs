@@ -67,6 +67,7 @@ pub(crate) fn host(row: &Row) -> Result<Host, Fault> {
         address: read.text("address")?,
         port: port.map(u16::try_from).transpose().map_err(|why| read.bad("port", why))?,
         user: read.name_opt("login_user")?,
+        host_key: read.name_opt("host_key")?,
         labels: read.json("labels")?,
         settings: read.json("settings")?,
         current_version: read.name_opt("current_version")?,

@@ -5,7 +5,7 @@
 macro_rules! host_columns {
     () => {
         "name, address, port, login_user, labels, settings, current_version, target_version, update_status, \
-         previous_version, last_update_at, proved_at"
+         previous_version, last_update_at, proved_at, host_key"
     };
 }
 /// The columns of a run.
@@ -32,13 +32,13 @@ macro_rules! texts {
 }
 
 texts! {
-    ADD_HOST = "INSERT INTO subscriptions (name, address, port, login_user, labels, settings, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
+    ADD_HOST = "INSERT INTO subscriptions (name, address, port, login_user, labels, settings, created_at, \
+        host_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING";
     COUNT_HOSTS = "SELECT COUNT(*) AS hosts FROM subscriptions";
     HOST = concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name = $1");
     HOSTS = concat!("SELECT ", host_columns!(), " FROM subscriptions ORDER BY name");
-    EDIT_HOST = "UPDATE subscriptions SET address = $2, port = $3, login_user = $4, labels = $5, settings = $6 \
-        WHERE name = $1";
+    EDIT_HOST = "UPDATE subscriptions SET address = $2, port = $3, login_user = $4, labels = $5, settings = $6, \
+        host_key = $7 WHERE name = $1";
     REMOVE_HOST = "DELETE FROM subscriptions WHERE name = $1";
     /// What was asked for; the run is written in the same transaction.
     ASK = "UPDATE subscriptions SET target_version = $2, update_status = $3 WHERE name = $1";

@@ -51,6 +51,7 @@ fn host(labels: &[(&str, &str)], settings: &[(&str, &str)]) -> Host {
         address: "10.0.0.1".to_owned(),
         port: None,
         user: None,
+        host_key: None,
         labels: pairs(labels),
         settings: pairs(settings),
         current_version: None,

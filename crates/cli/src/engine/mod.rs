@@ -68,6 +68,7 @@ impl Engine {
             address: host.address.clone(),
             port: host.port,
             user: host.user.clone(),
+            host_key: host.host_key.clone(),
             connect_timeout: Duration::from_secs(self.config.limits.connect_s.into()),
         }
     }

@@ -75,6 +75,7 @@ impl Operator {
                 address: host.address().to_owned(),
                 port: None,
                 user: None,
+                host_key: None,
                 labels: BTreeMap::new(),
                 settings: BTreeMap::new(),
             })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::host_key::HostKey;
 use crate::ids::HostName;
 use crate::plan::UserName;
 
@@ -37,8 +38,39 @@ pub struct Target {
     pub port: Option<u16>,
     /// The user that logs in, if not the executor's own default.
     pub user: Option<UserName>,
+    /// The one key that the host may show, if it is pinned; known_hosts is then not asked.
+    pub host_key: Option<HostKey>,
     /// How long the connection may take to be open and authenticated.
     pub connect_timeout: Duration,
+}
+
+impl Target {
+    /// Whom we reach, for messages: `web1 (deploy@10.0.0.1 port 22)`, without what is left to ssh_config.
+    pub fn label(&self) -> String {
+        let user = self.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
+        let port = self.port.map_or_else(String::new, |port| format!(" port {port}"));
+        format!("{} ({user}{}{port})", self.name, self.address)
+    }
+
+    /// Refuses an address that a program could read as something else than a host.
+    ///
+    /// # Errors
+    /// `Local`, with what is wrong.
+    pub fn check_address(&self) -> Result<(), ExecError> {
+        let Self { name, address, .. } = self;
+        let local = |detail| Err(ExecError::before(ExecErrorKind::Local, detail));
+        let plain = |c: char| c.is_alphanumeric() || "._-:%[]+".contains(c);
+        if address.is_empty() || address.starts_with('-') || address.len() > 255 {
+            return local(format!("host {name} has the address {address:?}, which is no host name"));
+        }
+        match address.chars().find(|c| !plain(*c)) {
+            None => Ok(()),
+            Some(c) => local(format!(
+                "host {name} has the address {address:?}: {c:?} is in no host name (the user and the port are fields \
+                 of their own)"
+            )),
+        }
+    }
 }
 
 /// A command as data. Every word reaches the host as it is: nothing in it is read by a shell.
@@ -134,3 +166,29 @@ impl fmt::Display for ExecError {
 }
 
 impl std::error::Error for ExecError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_a_program_reads_otherwise_are_refused() {
+        let target = |address: &str| Target {
+            name: "web1".parse().unwrap(),
+            address: address.into(),
+            port: None,
+            user: None,
+            host_key: None,
+            connect_timeout: Duration::from_secs(1),
+        };
+        for bad in
+            ["", "-oProxyCommand=x", "a b", "a;b", "u@h", "ssh://h", "a\nb", "$(x)", "a`b`", "a'b", "a\"b"]
+        {
+            let error = target(bad).check_address().unwrap_err();
+            assert_eq!(error.kind, ExecErrorKind::Local, "{bad}");
+        }
+        for good in ["web1", "10.0.0.1", "::1", "fe80::1%eth0", "a_b.example.com", "bücher.example"] {
+            target(good).check_address().unwrap();
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod clock;
 mod executor;
 pub mod frame;
 mod journal;
+pub mod refused;
 pub mod stream;
 
 pub use clock::Clock;

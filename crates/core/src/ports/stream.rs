@@ -118,11 +118,84 @@ pub async fn exchange(
             read(stderr, frame.capture(command.output_max), None)
         )
     };
-    let limit = command.timeout.saturating_add(BEGIN_MAX).saturating_add(END_MAX);
     tokio::select! {
         (stdout, stderr) = read => ended(stdout, stderr),
         () = send => Err(Broken::Cut),
-        () = tokio::time::sleep(limit) => Err(Broken::Overdue),
+        () = tokio::time::sleep(overdue_after(command)) => Err(Broken::Overdue),
+    }
+}
+
+/// After how long without the end an exchange is [`Broken::Overdue`].
+fn overdue_after(command: &RemoteCommand) -> Duration {
+    command.timeout.saturating_add(BEGIN_MAX).saturating_add(END_MAX)
+}
+
+/// An exchange for an executor that reads and writes by itself, in a loop of its own: it is told what was read and
+/// written. The life line is the executor's to close.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    frame: &'a Frame,
+    command: &'a RemoteCommand,
+    stdout: Capture,
+    stderr: Capture,
+    sent: usize,
+}
+
+impl<'a> Exchange<'a> {
+    /// One that has not begun.
+    pub fn new(frame: &'a Frame, command: &'a RemoteCommand) -> Self {
+        let (stdout, stderr) = (frame.capture(command.output_max), frame.capture(command.output_max));
+        Self { frame, command, stdout, stderr, sent: 0 }
+    }
+
+    /// What is to be written to stdin now. Nothing: there is no more, or not before more was read.
+    pub fn to_send(&self) -> &'a [u8] {
+        let opening = self.frame.opening();
+        if self.sent < opening.len() {
+            &opening[self.sent..]
+        } else if self.stdout.stage() == Stage::Waiting {
+            &[]
+        } else {
+            self.command.stdin.get(self.sent - opening.len()..).unwrap_or_default()
+        }
+    }
+
+    /// So many bytes of [`Exchange::to_send`] were written.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes;
+    }
+
+    /// Whether anything was written, so that the command may run.
+    pub fn was_sent(&self) -> bool {
+        self.sent > 0
+    }
+
+    /// These bytes came on stdout.
+    pub fn stdout(&mut self, bytes: &[u8]) {
+        self.stdout.push(bytes);
+    }
+
+    /// These bytes came on stderr.
+    pub fn stderr(&mut self, bytes: &[u8]) {
+        self.stderr.push(bytes);
+    }
+
+    /// Whether nothing more is to be read.
+    pub fn over(&self) -> bool {
+        self.stdout.over() && self.stderr.over()
+    }
+
+    /// After how long without an end it is [`Broken::Overdue`].
+    pub fn overdue_after(&self) -> Duration {
+        overdue_after(self.command)
+    }
+
+    /// What came of it, when it is [`Exchange::over`] or the streams have ended.
+    ///
+    /// # Errors
+    /// Why there is no output.
+    pub fn end(self) -> Result<Output, Broken> {
+        ended(self.stdout, self.stderr)
     }
 }
 

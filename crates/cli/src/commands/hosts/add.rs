@@ -1,6 +1,7 @@
 //! `uphaul hosts add`
 
 use clap::Args;
+use uphaul_core::host_key::HostKey;
 use uphaul_core::ids::HostName;
 use uphaul_core::plan::UserName;
 use uphaul_core::ports::Clock;
@@ -26,6 +27,9 @@ pub(crate) struct Add {
     /// Log in as this user
     #[arg(long)]
     user: Option<UserName>,
+    /// Accept this key of the host and no other, whatever known_hosts says: "ssh-ed25519 AAAA..."
+    #[arg(long, value_name = "KEY")]
+    host_key: Option<HostKey>,
     /// Give it a label, to choose it by (repeat for more)
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
@@ -40,6 +44,7 @@ pub(super) async fn run(context: &Context, args: &Add) -> Result<Exit, CliError>
         address: args.address.clone().unwrap_or_else(|| args.name.to_string()),
         port: args.port,
         user: args.user.clone(),
+        host_key: args.host_key.clone(),
         labels: args.labels.iter().cloned().collect(),
         settings: args.settings.iter().cloned().collect(),
     };

@@ -1,6 +1,7 @@
 //! `uphaul hosts edit`
 
 use clap::Args;
+use uphaul_core::host_key::HostKey;
 use uphaul_core::ids::HostName;
 use uphaul_core::plan::UserName;
 use uphaul_store::HostEdit;
@@ -31,6 +32,12 @@ pub(crate) struct Edit {
     /// Log in as the default user
     #[arg(long)]
     no_user: bool,
+    /// Accept this key of the host and no other: "ssh-ed25519 AAAA..."
+    #[arg(long, value_name = "KEY", conflicts_with = "no_host_key")]
+    host_key: Option<HostKey>,
+    /// Leave it to known_hosts again which key is accepted
+    #[arg(long)]
+    no_host_key: bool,
     /// Set a label (repeat for more)
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
@@ -50,6 +57,7 @@ pub(super) async fn run(context: &Context, args: &Edit) -> Result<Exit, CliError
         address: args.address.clone(),
         port: args.port.map(Some).or(args.no_port.then_some(None)),
         user: args.user.clone().map(Some).or(args.no_user.then_some(None)),
+        host_key: args.host_key.clone().map(Some).or(args.no_host_key.then_some(None)),
         labels_set: args.labels.iter().cloned().collect(),
         labels_unset: args.unlabels.clone(),
         settings_set: args.settings.iter().cloned().collect(),

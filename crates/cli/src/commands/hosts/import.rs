@@ -17,7 +17,7 @@ use crate::render::words;
 /// The most bytes that a file of hosts may have.
 const FILE_MAX: u64 = 32 * 1024 * 1024;
 
-/// Import hosts from CSV (name,address,port,user,labels), a JSON array or TOML (tables of `hosts`); all of them or none
+/// Import hosts from CSV (name,address,port,user,host_key,labels), a JSON array or TOML (tables of `hosts`); all of them or none
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// Read this file; - is stdin
@@ -30,7 +30,7 @@ pub(crate) struct Import {
 /// What a file of hosts can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Comma-separated, with the header name,address,port,user,labels
+    /// Comma-separated, with the header name,address,port,user,host_key,labels
     Csv,
     /// An array of objects with the same fields
     Json,

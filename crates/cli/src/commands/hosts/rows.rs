@@ -11,7 +11,7 @@ use super::import::Format;
 use crate::config::{line_of, nearest};
 
 /// The fields of a host, in the order of the CSV header.
-const FIELDS: [&str; 5] = ["name", "address", "port", "user", "labels"];
+const FIELDS: [&str; 6] = ["name", "address", "port", "user", "host_key", "labels"];
 
 /// A host as it stands in the file: fields and labels that are there, with their line.
 #[derive(Debug, Default)]
@@ -97,6 +97,10 @@ impl Row {
             .fields
             .get("user")
             .and_then(|text| text.parse().map_err(|error| told(format!("{error}"))).ok());
+        let host_key = self
+            .fields
+            .get("host_key")
+            .and_then(|text| text.parse().map_err(|error| told(format!("{error}"))).ok());
         let mut labels = BTreeMap::new();
         for (key, value) in self.labels {
             if labels.insert(key.clone(), value).is_some() {
@@ -105,7 +109,7 @@ impl Row {
         }
         let Some(name) = name else { return Err(wrong) };
         let address = self.fields.remove("address").unwrap_or_else(|| format!("{name}"));
-        let host = NewHost { name, address, port, user, labels, settings: BTreeMap::new() };
+        let host = NewHost { name, address, port, user, host_key, labels, settings: BTreeMap::new() };
         if let Err(error) = host.check() {
             wrong.push(error.to_string());
         }
@@ -278,6 +282,11 @@ mod tests {
         assert_eq!(read(TOML, Format::Toml, "f").unwrap(), csv);
         let some = "labels,name\n,web-2\nregion=eu ; tier=a,web-1\n";
         assert_eq!(read(some, Format::Csv, "f").unwrap()[1].labels, csv[0].labels);
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let pinned = read(&format!("name,host_key\nweb-1,{key} root@web-1\n"), Format::Csv, "f").unwrap();
+        assert_eq!(pinned[0].host_key.as_ref().unwrap().as_str(), key);
+        let bad = read("name,host_key\nweb-1,SHA256:x\n", Format::Csv, "f").unwrap_err();
+        assert!(bad[0].starts_with("f:2: host key \"SHA256:x\" is not an algorithm"), "{bad:?}");
     }
 
     #[test]
@@ -320,7 +329,11 @@ mod tests {
     #[test]
     fn what_is_no_list_of_hosts_is_told() {
         for (text, format, said) in [
-            ("", Format::Csv, "f:1: the first line must be the header name,address,port,user,labels"),
+            (
+                "",
+                Format::Csv,
+                "f:1: the first line must be the header name,address,port,user,host_key,labels",
+            ),
             ("name,adress\n", Format::Csv, "f:1: there is no field \"adress\"; did you mean address?"),
             (
                 "web-1,10.0.0.1\n",

@@ -57,6 +57,7 @@ fn lines(host: &Host, lease: Option<&LeaseRow>, runs: &[StoredRun]) -> Vec<Line>
     field("address", Some(host.address.clone()));
     field("port", host.port.map(|port| port.to_string()));
     field("user", host.user.as_ref().map(ToString::to_string));
+    field("host key", host.host_key.as_ref().map(|key| format!("{} ({})", key, key.fingerprint())));
     field("labels", Some(labels(host)));
     for (key, value) in &host.settings {
         field("setting", Some(format!("{key} = {value:?}")));
