@@ -14,6 +14,8 @@ use uphaul_tests::rig::Rig;
 
 #[path = "scripts/odd.rs"]
 mod odd;
+#[path = "scripts/plan.rs"]
+mod plan;
 
 /// Runs the words of a command as a login of the rig would.
 fn run(rig: &Rig, words: &RemoteCommand) -> Answer {
@@ -446,42 +448,6 @@ fn refs_of_every_kind_resolve_to_one_commit() {
     assert!(resolve("nope").unwrap_err().contains("no branch and no tag nope"));
     assert!(resolve("abcdef123456").unwrap_err().contains("no commit that begins with"));
     assert_eq!(rig.versions(), "v1/v1/v1");
-}
-
-#[test]
-fn the_words_of_a_plan_are_what_runs() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let rig = Rig::new();
-    let (bin, log) = (rig.path().join("bin"), rig.path().join("log"));
-    std::fs::create_dir(&bin).unwrap();
-    let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .map(|dir| dir.join("git"))
-        .find(|git| git.exists());
-    let script =
-        format!("#!/bin/sh\necho \"git $*\" >>{}\nexec {} \"$@\"\n", log.display(), real.unwrap().display());
-    std::fs::write(bin.join("git"), script).unwrap();
-    std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut hand = Hand::new(&rig, "v2", 1);
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
-    hand.plan.service.env = [("PATH".parse().unwrap(), path)].into();
-    hand.up_to(UpdateStep::Verify);
-    let (ran, called) = (
-        std::fs::read_to_string(&log).unwrap(),
-        std::fs::read_to_string(rig.path().join("shim/calls")).unwrap(),
-    );
-    let v1 = rig.revision("v1");
-    let record = (Step::Prepare(PrepareStep::Record), Action::Record);
-    for (step, action) in [record].into_iter().chain(script::steps_of_update(&hand.plan)) {
-        for words in script::words(&hand.plan, step, &action, Some(&v1)) {
-            let told = words.strip_prefix("sudo -n systemctl ");
-            let found = match told {
-                Some(call) => called.lines().any(|line| line == call),
-                None if words.starts_with("git ") => ran.lines().any(|line| line == words),
-                None => true,
-            };
-            assert!(found, "{step}: the plan says `{words}`, and it did not run:\n{ran}{called}");
-        }
-    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub enum Kind {
     Store,
     /// A host, or the way to it.
     Host,
+    /// A host that was reached cannot do what is asked of it.
+    Refused,
     /// A fault of Uphaul.
     Internal,
 }
@@ -61,6 +63,11 @@ impl CliError {
     /// A host did not do its part.
     pub fn host(message: impl Into<String>) -> Self {
         Self::new(Kind::Host, message)
+    }
+
+    /// A host that was reached cannot do what is asked of it; nothing was changed.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, message)
     }
 
     /// A fault of Uphaul.
@@ -114,6 +121,7 @@ impl CliError {
             Kind::Usage | Kind::Config => Exit::Usage,
             Kind::Store | Kind::Internal => Exit::Internal,
             Kind::Host => Exit::Unknown,
+            Kind::Refused => Exit::Aborted,
         }
     }
 }

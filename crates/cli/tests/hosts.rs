@@ -28,6 +28,10 @@ mod refused;
 mod releases;
 #[path = "hosts/repositories.rs"]
 mod repositories;
+#[path = "hosts/stopped.rs"]
+mod stopped;
+#[path = "hosts/unusual.rs"]
+mod unusual;
 
 use uphaul_tests::lab::{Host, HostSpec, Origin, Release};
 

@@ -14,6 +14,11 @@ use crate::master::Master;
 
 /// How long the host may take to open a channel. A dead connection is noticed sooner.
 const OPEN_MAX: Duration = Duration::from_secs(30);
+/// How long a host that opens no further channel is asked again: where MaxSessions is 1, the channel of the command
+/// before may close a moment after its end was told.
+const FULL_MAX: Duration = Duration::from_secs(5);
+/// The pause before it is asked again.
+const FULL_PAUSE: Duration = Duration::from_millis(100);
 /// How long the master may take to say how a channel ended, and whether it lives.
 const CHECK_MAX: Duration = Duration::from_secs(3);
 
@@ -28,6 +33,19 @@ impl OpensshSession {
     }
 
     async fn open(&self, program: &str) -> Result<Child<&Session>, ExecError> {
+        let until = tokio::time::Instant::now() + FULL_MAX;
+        loop {
+            match self.try_open(program).await {
+                Err(error) if error.kind == ExecErrorKind::Connect && tokio::time::Instant::now() < until => {
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Opens a channel. `Connect` means that the host opens no further one on a connection that lives.
+    async fn try_open(&self, program: &str) -> Result<Child<&Session>, ExecError> {
         let mut command = self.session.raw_command(LOGIN_COMMAND);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawned = tokio::time::timeout(OPEN_MAX, command.spawn()).await;

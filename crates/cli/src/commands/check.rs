@@ -67,6 +67,7 @@ pub(crate) async fn look_at_all(
         }
     })
     .await;
+    engine.close_links().await;
     let seen = ends.into_iter().map(|(_, end)| match end {
         FleetEnd::Done(Ok(look)) => Seen::Look(look),
         FleetEnd::Done(Err(error)) => Seen::Error(error),

@@ -53,7 +53,7 @@ fn tell(context: &Context, host: &Host, plan: &Plan, report: &Preflight, to: &Re
         let steps: Vec<_> = steps(plan)
             .iter()
             .map(|(step, action)| {
-                let words = script::words(plan, *step, action, report.head.as_ref());
+                let words = script::words(plan, *step, action, report);
                 serde_json::json!({ "step": step.to_string(), "commands": words })
             })
             .collect();
@@ -75,7 +75,7 @@ fn tell(context: &Context, host: &Host, plan: &Plan, report: &Preflight, to: &Re
     }
     for (step, action) in steps(plan) {
         context.output.result(format!("  {step}"));
-        for line in script::words(plan, step, &action, report.head.as_ref()) {
+        for line in script::words(plan, step, &action, report) {
             context.output.result(format!("    {line}"));
         }
         if scripts {

@@ -47,6 +47,7 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<Exit, C
     };
     let question = format!("Take {} back?", count(hosts.len()));
     if !confirm(context, &args.policy, hosts.len(), &question)? {
+        engine.close_links().await;
         return Ok(Exit::Interrupted);
     }
     let ask =

@@ -54,6 +54,7 @@ pub(crate) async fn run(context: &Context, args: UpdateArgs) -> Result<Exit, Cli
     context.output.message(what);
     let question = format!("Take {} to {}?", count(hosts.len()), to.commit.short());
     if !confirm(context, &args.policy, hosts.len(), &question)? {
+        engine.close_links().await;
         return Ok(Exit::Interrupted);
     }
     let ask = Ask {

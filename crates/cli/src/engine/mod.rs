@@ -1,6 +1,7 @@
 //! From a configuration and a database to runs that are driven.
 
 mod beat;
+mod links;
 mod look;
 mod resolve;
 mod work;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use uphaul_core::driver::{Observer, Ports, Reach, Stop};
+use uphaul_core::driver::{Link, Observer, Ports, Reach, Stop};
 use uphaul_core::ids::{RefName, Revision, RunId};
 use uphaul_core::plan::{Goal, PLAN_VERSION, Plan};
 use uphaul_core::ports::{RemoteExecutor, Target};
@@ -35,6 +36,7 @@ pub(crate) struct Engine {
     pub(crate) config: Arc<Config>,
     pub(crate) owner: Arc<Owner>,
     reach: Reach,
+    links: Arc<links::Links>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -52,13 +54,24 @@ impl Engine {
         let executor = executor(&config)?;
         let starts = Arc::new(Semaphore::new(config.fleet.connection_starts as usize));
         let reach = Reach { executor, starts };
-        Ok(Self { store, config: Arc::new(config), owner: Arc::new(this_owner()), reach })
+        let (config, owner) = (Arc::new(config), Arc::new(this_owner()));
+        Ok(Self { store, config, owner, reach, links: Arc::default() })
     }
 
     /// What the driver needs.
     pub(crate) fn ports(&self, observer: Arc<dyn Observer>, stop: Stop) -> Ports {
         let journal = Arc::new(self.store.clone());
         Ports { reach: self.reach.clone(), journal, clock: Arc::new(SystemClock), observer, stop }
+    }
+
+    /// The way to a host: the one that was left open when its ref was resolved, or a new one.
+    fn link(&self, host: &Host) -> Link {
+        self.links.take(&host.name).unwrap_or_else(|| Link::new(self.reach.clone(), self.target(host)))
+    }
+
+    /// Closes the connections that were left open and are not wanted.
+    pub(crate) async fn close_links(&self) {
+        self.links.close().await;
     }
 
     /// How a host is reached.

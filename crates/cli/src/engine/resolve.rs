@@ -1,15 +1,20 @@
 //! One commit for all hosts of a command.
 
 use uphaul_core::driver::Link;
-use uphaul_core::ids::{RefName, Revision, Seq};
+use uphaul_core::ids::{HostName, RefName, Revision, Seq};
+use uphaul_core::ports::ExecErrorKind;
 use uphaul_core::script::{self, Answer, Context};
 use uphaul_store::Host;
 
 use super::{Engine, new_run_id};
 use crate::error::CliError;
 
-/// How many hosts are asked before it is given up; each may take the connect limit.
-const ASKED_MAX: usize = 5;
+/// The first host is asked alone, since it mostly answers; then this many at once.
+const AT_ONCE: usize = 8;
+/// How many hosts are asked before it is given up.
+const ASKED_MAX: usize = 1 + 4 * AT_ONCE;
+/// How many hosts that were reached may be unable to tell, before it is given up: then it is the origin.
+const FAULTS_MAX: usize = 3;
 
 /// What a ref means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,43 +31,96 @@ pub(crate) struct Resolved {
     pub(crate) seen_from: Option<String>,
 }
 
+/// Why a host could not tell.
+enum Mute {
+    /// It is not there.
+    Away(String),
+    /// It is there, and its login, its checkout or its origin is not what it should be.
+    Fault(String),
+}
+
 impl Engine {
-    /// Finds the one commit that a ref means, as seen from the first host that can be reached. No working tree is
-    /// touched.
+    /// Finds the one commit that a ref means, as seen from the first host that can tell. No working tree is touched.
+    /// The connection to that host stays open for the run on it.
     pub(crate) async fn resolve(&self, hosts: &[Host], reference: &RefName) -> Result<Resolved, CliError> {
-        let mut away = Vec::new();
-        for host in hosts.iter().take(ASKED_MAX) {
-            match self.ask(host, reference).await? {
-                Ok(answer) => return read(host, reference, &answer),
-                Err(why) => away.push(format!("{}: {why}", host.name)),
+        let mut mute: Vec<(HostName, Mute)> = Vec::new();
+        let (first, rest) = hosts.split_at(hosts.len().min(1));
+        let rest = &rest[..rest.len().min(ASKED_MAX - 1)];
+        for some in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
+            let asked = futures::future::join_all(some.iter().map(|host| self.ask(host, reference))).await;
+            let mut told = None;
+            for (host, asked) in some.iter().zip(asked) {
+                match asked? {
+                    (Ok(answer), link) if told.is_none() => {
+                        self.links.keep(&host.name, link);
+                        told = Some(read(host, reference, &answer));
+                    }
+                    (Ok(_), mut link) => link.close().await,
+                    (Err(why), mut link) => {
+                        link.close().await;
+                        mute.push((host.name.clone(), why));
+                    }
+                }
+            }
+            if let Some(told) = told {
+                if told.is_err() {
+                    self.close_links().await;
+                }
+                return told;
+            }
+            if mute.iter().filter(|(_, why)| matches!(why, Mute::Fault(_))).count() >= FAULTS_MAX {
+                break;
             }
         }
-        if hosts.len() > ASKED_MAX {
-            away.push(format!("{} more hosts were not asked", hosts.len() - ASKED_MAX));
-        }
-        Err(CliError::host(format!("no host could be reached to find out what {reference} means"))
-            .causes(away)
-            .hint("look at `uphaul check HOSTS`; nothing was changed"))
+        Err(nobody(reference, &mute, hosts.len()))
     }
 
-    /// Asks one host; the inner error is that it cannot be reached.
-    async fn ask(&self, host: &Host, reference: &RefName) -> Result<Result<Answer, String>, CliError> {
+    /// Asks one host.
+    async fn ask(&self, host: &Host, reference: &RefName) -> Result<(Result<Answer, Mute>, Link), CliError> {
         let plan = self.plan_to_look(host, None)?;
         let run = new_run_id()?;
         let owner = self.owner.to_string();
         let context = Context { run: &run, seq: Seq(0), fence: None, owner: &owner, settled: &[] };
-        let mut link = Link::new(self.reach.clone(), self.target(host));
-        let result = link.run(&script::resolve(&plan, &context, reference)).await;
-        link.close().await;
-        let output = match result {
-            Ok(output) => output,
-            Err(error) => return Ok(Err(error.detail)),
+        let mut link = self.link(host);
+        let told = match link.run(&script::resolve(&plan, &context, reference)).await {
+            Ok(output) => match Answer::of(&output) {
+                Ok(answer) => match answer.get("fault") {
+                    Some(fault) => {
+                        let details: Vec<&str> = std::iter::once(fault).chain(answer.all("detail")).collect();
+                        Err(Mute::Fault(details.join(": ")))
+                    }
+                    None => Ok(answer),
+                },
+                Err(reason) => Err(Mute::Fault(format!("{reason}: {}", reason.tail()))),
+            },
+            Err(error) => Err(match error.kind {
+                ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Timeout => {
+                    Mute::Away(error.detail)
+                }
+                ExecErrorKind::Auth | ExecErrorKind::HostKey | ExecErrorKind::Local => {
+                    Mute::Fault(error.detail)
+                }
+            }),
         };
-        match Answer::of(&output) {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(reason) => Ok(Err(format!("{reason}: {}", reason.tail()))),
-        }
+        Ok((told, link))
     }
+}
+
+/// The error where no host could tell.
+fn nobody(reference: &RefName, mute: &[(HostName, Mute)], hosts: usize) -> CliError {
+    let away = mute.iter().any(|(_, why)| matches!(why, Mute::Away(_)));
+    let fault = mute.iter().any(|(_, why)| matches!(why, Mute::Fault(_)));
+    let error = match (away, fault) {
+        (_, false) => CliError::host(format!("no host could be reached to find out what {reference} means")),
+        (true, true) => CliError::host(format!("no host could tell what {reference} means")),
+        (false, true) => CliError::refused(format!("no host could tell what {reference} means")),
+    };
+    let causes = mute.iter().map(|(host, why)| match why {
+        Mute::Away(why) | Mute::Fault(why) => format!("{host}: {why}"),
+    });
+    let more = Some(hosts.saturating_sub(mute.len())).filter(|more| *more > 0);
+    let more = more.map(|more| format!("{more} more hosts were not asked"));
+    error.causes(causes.chain(more)).hint("look at `uphaul check HOSTS`; nothing was changed")
 }
 
 fn read(host: &Host, reference: &RefName, answer: &Answer) -> Result<Resolved, CliError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uphaul_core::driver::{Drive, DriveEnd, FleetEnd, Observer, Stop, StopLevel, drive, fleet};
+use uphaul_core::driver::{Drive, DriveEnd, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet};
 use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::machine::{Outcome, PrepareStep, Reason, State, Step, StepFailure};
 use uphaul_core::plan::Goal;
@@ -81,6 +81,7 @@ impl Engine {
             }
         })
         .await;
+        self.close_links().await;
         ends.into_iter().map(|(host, end)| ended(host, end)).collect()
     }
 
@@ -233,7 +234,7 @@ impl Engine {
             settled,
             reconnect: self.reconnect(),
         };
-        end.end = match drive(&self.ports(observer, stop), one).await {
+        end.end = match drive_over(&self.ports(observer, stop), one, self.link(host)).await {
             DriveEnd::Ended(state) => HostEnd::Ended(state),
             DriveEnd::Stopped(state) => HostEnd::Stopped(state),
             DriveEnd::TakenOver { state, by } => HostEnd::TakenOver { state, by },

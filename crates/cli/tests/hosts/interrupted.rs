@@ -149,7 +149,7 @@ fn the_origin_is_cut_off() {
     operator.run(&["check", "web-1"]).ended(0, &["ok"]);
     origin.cut();
     operator.run(&["check", "web-1"]).ended(7, &["ls-remote", "no answer within 5 s"]);
-    operator.run(&["update", "web-1", "--to", &v2]).ended(2, &["ls-remote origin: no answer within 5 s"]);
+    operator.run(&["update", "web-1", "--to", &v2]).ended(7, &["ls-remote origin: no answer within 5 s"]);
     origin.heal();
     operator.run(&["update", "web-1", "--to", &v2]).ended(0, &["updated"]);
     operator.is_updated(&host, &v1, &v2);

@@ -95,6 +95,15 @@ impl Operator {
         self
     }
 
+    /// Takes the HTTP check out of the configuration, for a service that listens to nothing.
+    pub(crate) fn without_http(self) -> Self {
+        let file = self.path("uphaul.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("http = ")).collect();
+        std::fs::write(file, kept.join("\n")).unwrap();
+        self
+    }
+
     /// A path of its own, below its home.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -12,5 +12,5 @@ pub use commit::Committed;
 pub use fleet::{FleetEnd, fleet};
 pub use link::{Link, Reach};
 pub use observe::{Event, Observer, Silent};
-pub use run::{Drive, DriveEnd, Ports, drive};
+pub use run::{Drive, DriveEnd, Ports, drive, drive_over};
 pub use stop::{Stop, StopHandle, StopLevel, stop_pair};

@@ -76,8 +76,13 @@ pub enum DriveEnd {
 }
 
 /// Drives a run to its end.
-pub async fn drive(ports: &Ports, mut drive: Drive) -> DriveEnd {
+pub async fn drive(ports: &Ports, drive: Drive) -> DriveEnd {
     let link = Link::new(ports.reach.clone(), drive.target.clone());
+    drive_over(ports, drive, link).await
+}
+
+/// Drives a run to its end over a link to its host that may be open already. It is closed at the end.
+pub async fn drive_over(ports: &Ports, mut drive: Drive, link: Link) -> DriveEnd {
     let mut performer = Performer {
         link,
         fence: None,

@@ -45,6 +45,14 @@ pub struct Preflight {
     pub held: Option<String>,
     /// The host's own URL of origin.
     pub remote: Option<String>,
+    /// Whether what we run there runs as root, and needs no sudo.
+    pub root: bool,
+    /// Whether the checkout is a shallow one.
+    pub shallow: bool,
+    /// Whether the target's commit is on the host already.
+    pub target_here: bool,
+    /// What the service is asked with.
+    pub probe_tool: Option<String>,
 }
 
 impl Preflight {
@@ -105,6 +113,10 @@ pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
         commits: answer.all("commit").map(ToOwned::to_owned).collect(),
         held: text("held"),
         remote: text("remote"),
+        root: answer.get("uid") == Some("0"),
+        shallow: answer.get("shallow") == Some("true"),
+        target_here: answer.get("target_here").is_some(),
+        probe_tool: text("probe_tool"),
         problems: judge.problems,
         findings: judge.findings,
     }

@@ -1,9 +1,10 @@
 //! The commands of a step as a person reads them: word for word what the scripts run on this host. A test holds them
 //! against what the scripts really ran.
 
+use super::Preflight;
 use crate::ids::Revision;
 use crate::machine::{Action, Step};
-use crate::plan::{Health, Manager, Plan, Scope};
+use crate::plan::{Dirty, Health, Manager, Plan, Scope, ShellText};
 use crate::quote::word;
 
 /// Leaves a word that no shell would misread as it is.
@@ -33,30 +34,47 @@ fn git(plan: &Plan, args: &[&str]) -> String {
 }
 
 /// What a step changes, or asks the service, as commands. What only reads the repository is left out; `scripts` are
-/// the whole of it. `head` is what the host has checked out, where that is known.
-pub fn words(plan: &Plan, step: Step, action: &Action, head: Option<&Revision>) -> Vec<String> {
+/// the whole of it. `host` is what preflight saw there: who logs in, what it has, which tools it asks the service with.
+pub fn words(plan: &Plan, step: Step, action: &Action, host: &Preflight) -> Vec<String> {
     match action {
         Action::Preflight => vec![git(plan, &["ls-remote", "--quiet", "origin", "HEAD"])],
         Action::Record => {
-            let head = head.map_or("HEAD", Revision::as_str);
+            let head = host.head.as_ref().map_or("HEAD", Revision::as_str);
             vec![git(plan, &["update-ref", "refs/uphaul/previous", head])]
         }
-        Action::Fetch(to) => vec![
-            git(plan, &["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "origin", to.as_str()]),
-            git(plan, &["update-ref", "refs/uphaul/target", to.as_str()]),
-        ],
-        Action::Checkout(to) => checkout(plan, step, to.as_str()),
+        Action::Fetch(to) => fetch(plan, to.as_str(), host),
+        Action::Checkout(to) => checkout(plan, step, to.as_str(), host),
         Action::Install => install(plan),
-        Action::Restart => restart(plan),
-        Action::Verify(_) => verify(plan),
+        Action::Restart => restart(plan, host),
+        Action::Verify(_) => verify(plan, host),
         Action::Arm(_) | Action::Confirm => Vec::new(),
     }
 }
 
-fn checkout(plan: &Plan, step: Step, to: &str) -> Vec<String> {
+fn fetch(plan: &Plan, to: &str, host: &Preflight) -> Vec<String> {
+    let mut all = Vec::new();
+    if !host.target_here {
+        let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
+        args.extend(host.shallow.then_some("--depth=1"));
+        args.extend(["origin", to]);
+        all.push(git(plan, &args));
+    }
+    all.push(git(plan, &["update-ref", "refs/uphaul/target", to]));
+    all
+}
+
+fn checkout(plan: &Plan, step: Step, to: &str, host: &Preflight) -> Vec<String> {
     let mut all = Vec::new();
     if matches!(step, Step::Rollback(_)) {
         all.push(git(plan, &["read-tree", plan.target.as_str()]));
+    } else if !host.dirty.is_empty() {
+        // Only the run itself knows its name, and what the edits become.
+        let message = "uphaul: edits before run RUN";
+        all.push(git(plan, &["stash", "create", message]));
+        all.push(git(plan, &["update-ref", "refs/uphaul/edits/RUN", "EDITS"]));
+        if plan.policy.dirty == Dirty::Stash {
+            all.push(git(plan, &["stash", "store", "-m", message, "EDITS"]));
+        }
     }
     all.push(git(plan, &["checkout", "--quiet", "--force", "--detach", to]));
     if plan.service.submodules {
@@ -66,31 +84,44 @@ fn checkout(plan: &Plan, step: Step, to: &str) -> Vec<String> {
     all
 }
 
-fn install(plan: &Plan) -> Vec<String> {
-    let texts = [Some(&plan.service.install), plan.service.before_restart.as_ref()];
-    texts.into_iter().flatten().map(|text| format!("sh -c {}", word(text.as_str()))).collect()
+/// A command of the operator: in the checkout, with its limit, as one word.
+fn operator(plan: &Plan, limit_s: u32, text: &ShellText) -> String {
+    let dir = plain(plan.service.path.as_str());
+    format!("cd {dir} && timeout -k 5 {limit_s} sh -c {}", word(text.as_str()))
 }
 
-/// How systemctl is called. A login as root needs no sudo, which is not known here; then the word is left out.
-fn systemctl(scope: Scope) -> &'static str {
+fn install(plan: &Plan) -> Vec<String> {
+    let (service, limits) = (&plan.service, &plan.limits);
+    let mut all = vec![operator(plan, limits.install_s, &service.install)];
+    all.extend(service.before_restart.as_ref().map(|text| operator(plan, limits.before_restart_s, text)));
+    all
+}
+
+/// How systemctl is called to change something.
+fn systemctl(scope: Scope, host: &Preflight) -> &'static str {
     match scope {
+        Scope::System if host.root => "systemctl",
         Scope::System => "sudo -n systemctl",
         Scope::User => "systemctl --user",
     }
 }
 
-fn restart(plan: &Plan) -> Vec<String> {
+fn restart(plan: &Plan, host: &Preflight) -> Vec<String> {
     match &plan.service.manager {
         Manager::Systemd { scope, units } => {
             let each = units.iter().flat_map(|unit| ["reset-failed", "restart"].map(|verb| (verb, unit)));
-            each.map(|(verb, unit)| format!("{} {verb} {}", systemctl(*scope), plain(unit.as_str())))
+            each.map(|(verb, unit)| format!("{} {verb} {}", systemctl(*scope, host), plain(unit.as_str())))
                 .collect()
         }
-        Manager::Commands { restart, .. } => vec![format!("sh -c {}", word(restart.as_str()))],
+        Manager::Commands { restart, .. } => {
+            let limit = super::limit_s(plan, &Action::Restart);
+            vec![operator(plan, limit, restart)]
+        }
     }
 }
 
-fn verify(plan: &Plan) -> Vec<String> {
+fn verify(plan: &Plan, host: &Preflight) -> Vec<String> {
+    let probe_s = plan.limits.probe_s;
     let mut all = match &plan.service.manager {
         Manager::Systemd { scope, units } => {
             let show = match scope {
@@ -100,17 +131,38 @@ fn verify(plan: &Plan) -> Vec<String> {
             let props = "ActiveState,SubState,InvocationID,MainPID,NRestarts,Result";
             units.iter().map(|unit| format!("{show} -p {props} -- {}", plain(unit.as_str()))).collect()
         }
-        Manager::Commands { status, .. } => vec![format!("sh -c {}", word(status.as_str()))],
+        Manager::Commands { status, .. } => vec![operator(plan, probe_s, status)],
     };
+    let tool = host.probe_tool.as_deref().unwrap_or("curl");
     match &plan.service.health {
         None => {}
-        Some(Health::Http(url)) => all.push(format!(
-            "curl -sS -m {} -o /dev/null -w %{{http_code}} -- {}",
-            plan.limits.probe_s,
-            plain(url.as_str())
-        )),
-        Some(Health::Tcp(at)) => all.push(format!("connect to {at}")),
-        Some(Health::Command(text)) => all.push(format!("sh -c {}", word(text.as_str()))),
+        Some(Health::Http(url)) => all.push(ask_http(tool, probe_s, &plain(url.as_str()))),
+        Some(Health::Tcp(at)) => all.push(ask_tcp(tool, probe_s, at.as_str())),
+        Some(Health::Command(text)) => all.push(operator(plan, probe_s, text)),
     }
     all
+}
+
+/// `...` stands for a program of some lines, which `scripts` have.
+fn ask_http(tool: &str, limit_s: u32, url: &str) -> String {
+    match tool {
+        "curl" => format!("curl -sS -m {limit_s} -o /dev/null -w '%{{http_code}}' -- {url}"),
+        "wget" => {
+            format!("timeout {limit_s} wget -nv --max-redirect=0 -t 1 -T {limit_s} -O /dev/null -- {url}")
+        }
+        "bash" => format!("timeout {limit_s} bash -c '...' bash {url}"),
+        other => format!("timeout {limit_s} {other} -c '...' {url} {limit_s}"),
+    }
+}
+
+fn ask_tcp(tool: &str, limit_s: u32, at: &str) -> String {
+    let (name, port) = at.rsplit_once(':').unwrap_or((at, ""));
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match tool {
+        "curl" => format!("timeout {limit_s} curl -sS -m {limit_s} -v -- telnet://{at}"),
+        "bash" => {
+            format!("timeout {limit_s} bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' bash {bare} {port}")
+        }
+        other => format!("timeout {limit_s} {other} -c '...' {bare} {port} {limit_s}"),
+    }
 }

@@ -198,9 +198,8 @@ impl Judge<'_> {
                 "make room".into(),
             );
         }
-        // A file system without a fixed number of inodes says 0 of 0, or a dash.
         let inodes = self.get("inodes").parse::<u64>().ok();
-        if let Some(inodes) = inodes.filter(|inodes| *inodes > 0 && *inodes < INODES_MIN) {
+        if let Some(inodes) = inodes.filter(|inodes| *inodes < INODES_MIN) {
             self.problem(
                 "inodes",
                 format!("{inodes} inodes are free at {path}; {INODES_MIN} are needed"),

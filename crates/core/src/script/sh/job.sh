@@ -5,7 +5,7 @@ exec 8>>"$J/alive"; flock 8
 : >"$J/started"
 # On a full disk the reserve that Record put aside makes room for the one line that must not be lost.
 end() {
-  { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { rm -f "$U_STATE/reserve"; printf '%s\n' "$1" >"$J/rc.new"; }
+  { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { rm -rf "$U_STATE/reserve"; printf '%s\n' "$1" >"$J/rc.new"; }
   mv -f "$J/rc.new" "$J/rc"; rm -f "$J/vars" "$J/pipe"; exit 0
 }
 exec 9>>"$U_STATE/lock"

@@ -10,7 +10,10 @@ say systemd_version "$(show -p Version --value 2>/dev/null | head -n 1)"
 if [ ! -d "$U_DIR" ]; then say path missing; exit 0; fi
 say real "$(cd -P -- "$U_DIR" && pwd -P)"
 say path_owner "$(stat -c %U -- "$U_DIR" 2>/dev/null)"
-free_of() { df -P "$1" -- "$U_DIR" 2>/dev/null | { read -r _; read -r _dev _all _used _free _; printf '%s' "$_free"; }; }
+# A file system without a fixed number of inodes says 0 of 0, or a dash, which is none.
+free_of() {
+  df -P "$1" -- "$U_DIR" 2>/dev/null | { read -r _; read -r _dev _all _used _free _; case $_all in 0 | -) ;; *) printf '%s' "$_free" ;; esac; }
+}
 say space_kib "$(free_of -k)"
 say inodes "$(free_of -i)"
 say git_error "$(git -C "$U_DIR" rev-parse --absolute-git-dir 2>&1 >/dev/null | head -n 2 | tr '\n' ' ')"

@@ -1,12 +1,13 @@
-# Finds the one commit that a ref means. Touches no working tree.
-git -C "$U_DIR" rev-parse --absolute-git-dir >/dev/null 2>&1 || { say error "$U_DIR is not a git checkout"; exit 0; }
+# Finds the one commit that a ref means. Touches no working tree. `fault` is what only this host cannot do, and another
+# may; `error` is what is wrong with the ref.
+git -C "$U_DIR" rev-parse --absolute-git-dir >/dev/null 2>&1 || { say fault "$U_DIR is not a git checkout that $me may read"; exit 0; }
 say remote "$(g config --get remote.origin.url | plain_url)"
 limited='timeout --foreground -k 5 "$U_GIT_S"'
 hex() { case $1 in *[!0-9a-f]*) return 1 ;; esac; [ "${#1}" -ge 4 ] && [ "${#1}" -le 64 ]; }
 list=$(g ls-remote --quiet origin 2>&1) || {
   case $? in
-  124 | 137) say error "git ls-remote origin: no answer within $U_GIT_S s" ;;
-  *) say error "git ls-remote origin failed" ;;
+  124 | 137) say fault "git ls-remote origin: no answer within $U_GIT_S s" ;;
+  *) say fault "git ls-remote origin failed" ;;
   esac
   printf '%s\n' "$list" | plain_url | tail -n 3 | while IFS= read -r _l; do say detail "$_l"; done; exit 0; }
 of() { printf '%s\n' "$list" | sed -n "s#^\\([0-9a-f]*\\)[[:space:]]*$1\$#\\1#p" | head -n 1; }

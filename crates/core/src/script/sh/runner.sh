@@ -21,7 +21,7 @@ write_claim() {
 ttl=$((U_WAIT_S + 60))
 fenced() { say state fenced; say by "$1"; exit 0; }
 # The way back gets the room that Record put aside for it.
-[ "${U_PHASE:-}" != rollback ] || rm -f "$S/reserve"
+[ "${U_PHASE:-}" != rollback ] || rm -rf "$S/reserve"
 if [ "$U_FENCE" = new ]; then
   if claim_lives && [ "$c_run" != "$U_RUN" ]; then
     case " $U_SETTLED " in *" $c_run "*) ;; *) say state held; say by "$c_owner (run $c_run)"; exit 0 ;; esac
@@ -34,7 +34,7 @@ if [ "$U_FENCE" = new ]; then
     fenced "a run that recorded this host since (${c_run:-it is over}, $c_owner), or the checkout was made anew"
   fi
   U_FENCE=$((c_fence + 1))
-  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" || { rm -f "$S/reserve"; write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"; } ||
+  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" || { rm -rf "$S/reserve"; write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"; } ||
     { say state refused; say why "$S/claim cannot be written (disk full?)"; exit 0; }
   sync "$S/claim" 2>/dev/null
 elif [ "$U_FENCE" = "$c_fence" ]; then
@@ -45,7 +45,7 @@ fi
 say fence "$U_FENCE"
 if [ "$U_STEP" = release ]; then
   write_claim "$U_FENCE" '' 0 "$U_RUN"
-  rm -f "$S/reserve"
+  rm -rf "$S/reserve"
   say state done; say rc 0; exit 0
 fi
 report() {
