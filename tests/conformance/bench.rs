@@ -1,11 +1,12 @@
 //! The executors under test, and a host for each.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
+use uphaul_exec_command::{CommandExecutor, Template};
 use uphaul_exec_local::LocalExecutor;
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
@@ -17,6 +18,8 @@ pub const BACKENDS: &[Backend] = &[
         executor: |_| Ok(Arc::new(LocalExecutor::new())),
         lacks: &[
             (Need::Network, "it reaches no other machine"),
+            (Need::Held, "it reaches no other machine"),
+            (Need::Trust, "it reaches no other machine"),
             (Need::LoginShell, "no login shell stands before its commands"),
             (Need::SshConfig, "it reads no ssh_config"),
         ],
@@ -34,7 +37,54 @@ pub const BACKENDS: &[Backend] = &[
         },
         lacks: &[],
     },
+    Backend {
+        name: "command",
+        executor: |_| by_command(&["env", "REACHED={address}"]),
+        lacks: &[
+            (
+                Need::Network,
+                "the program that it is tried with here reaches no other machine (command-ssh does)",
+            ),
+            (Need::Held, NOT_HELD),
+            (Need::Trust, NO_TRUST),
+            (Need::LoginShell, "no shell reads a command line here (command-ssh has one)"),
+            (Need::SshConfig, "it reads no ssh_config"),
+        ],
+    },
+    Backend {
+        name: "command-ssh",
+        executor: |access| {
+            let path = |path: &Path| path.to_str().expect("a path").to_owned();
+            let known_hosts = format!("UserKnownHostsFile={}", path(&access.known_hosts));
+            let identity = access.identity.iter().flat_map(|file| ["-i".to_owned(), path(file)]);
+            let options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", &known_hosts]
+                .into_iter()
+                .chain(["ServerAliveInterval=3", "ServerAliveCountMax=2"]);
+            let words = ["ssh".to_owned(), "-F".into(), path(&access.config)];
+            let words =
+                words.into_iter().chain(identity).chain(options.flat_map(|o| ["-o".into(), o.into()]));
+            let ends = ["-p", "{port}", "-l", "{user}", "{address}", "{command}"].map(ToOwned::to_owned);
+            let words: Vec<String> = words.chain(ends).collect();
+            by_command(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        },
+        lacks: &[
+            (Need::Held, NOT_HELD),
+            (Need::Trust, NO_TRUST),
+            (Need::SshConfig, "it reads no ssh_config; the program may"),
+        ],
+    },
 ];
+
+const NOT_HELD: &str =
+    "each command is a process of the program, and a connection of its own where it makes one";
+const NO_TRUST: &str =
+    "the program logs in and checks keys, and its words say why not: no error tells keys and refusals apart";
+
+fn by_command(words: &[&str]) -> Result<Arc<dyn RemoteExecutor>, ExecError> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let template = Template::parse(&words).unwrap_or_else(|why| panic!("{why}"));
+    Ok(Arc::new(CommandExecutor::new(template)?))
+}
 
 /// One executor.
 pub struct Backend {
@@ -51,8 +101,12 @@ pub struct Backend {
 pub enum Need {
     /// Nothing but a host.
     Host,
-    /// A connection that can be cut, and keys.
+    /// A connection that can be cut.
     Network,
+    /// One connection for all commands of a session.
+    Held,
+    /// That it checks keys and logs in by itself, and so tells what was refused.
+    Trust,
     /// A shell that reads the command line on the host.
     LoginShell,
     /// That login shell.
@@ -95,9 +149,14 @@ impl Backend {
                 Err(Verdict::Skipped(format!("{shell} is not installed")))
             }
             Need::Root if user() != "root" => Err(Verdict::Skipped("the tests do not run as root".into())),
-            Need::Host | Need::Network | Need::LoginShell | Need::Shell(_) | Need::SshConfig | Need::Root => {
-                Ok(())
-            }
+            Need::Host
+            | Need::Network
+            | Need::Held
+            | Need::Trust
+            | Need::LoginShell
+            | Need::Shell(_)
+            | Need::SshConfig
+            | Need::Root => Ok(()),
         }
     }
 }

@@ -28,7 +28,7 @@ macro_rules! cases {
 
 /// All cases, in the order of the table.
 pub fn all() -> Vec<Case> {
-    use Need::{Host, LoginShell, Network, Root, Shell, SshConfig};
+    use Need::{Held, Host, LoginShell, Network, Root, Shell, SshConfig, Trust};
     cases! {
         command {
             Host => exit_codes_are_exact missing_program_is_127 not_executable_is_126 signals_are_128_and_n
@@ -53,12 +53,13 @@ pub fn all() -> Vec<Case> {
         connection {
             Host => killed_uphaul_leaves_nothing;
             Network => close_ends_the_connection drop_ends_the_connection
-                an_idle_session_stays cut_in_the_middle_is_lost frozen_in_the_middle_is_lost
-                frozen_before_the_command_is_lost after_the_loss_nothing_runs lost_command_is_ended closed_port silent_port
-                unknown_name cancelled_connect_leaves_nothing address_that_is_an_option one_connection_a_session;
+                cut_in_the_middle_is_lost frozen_in_the_middle_is_lost lost_command_is_ended closed_port silent_port
+                unknown_name cancelled_connect_leaves_nothing address_that_is_an_option;
+            Held => an_idle_session_stays frozen_before_the_command_is_lost after_the_loss_nothing_runs
+                one_connection_a_session;
         }
         trust {
-            Network => unknown_host_key changed_host_key revoked_host_key hashed_known_hosts wildcard_known_hosts
+            Trust => unknown_host_key changed_host_key revoked_host_key hashed_known_hosts wildcard_known_hosts
                 pinned_host_key pinned_is_another_host_key
                 wrong_user_key no_user_key encrypted_user_key key_of_the_agent many_keys_before_the_right_one;
             SshConfig => jump_host pinned_key_is_not_the_jump_hosts jump_host_with_an_unknown_key config_cannot_weaken_trust;
@@ -68,7 +69,8 @@ pub fn all() -> Vec<Case> {
             Shell("dash") => login_by_dash;
             Shell("fish") => login_by_fish;
             Shell("csh") => login_by_csh;
-            LoginShell => noisy_login_shell login_shell_that_refuses login_shell_that_reads_stdin;
+            LoginShell => noisy_login_shell;
+            Trust => login_shell_that_refuses login_shell_that_reads_stdin;
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Globals {
     /// Keep the record in this database
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
-    /// Reach hosts by openssh, libssh2, local or mock
+    /// Reach all hosts by openssh, libssh2, command, local or mock, whatever the rules say
     #[arg(long, global = true, value_name = "NAME")]
     executor: Option<String>,
     /// Print JSON, one object a line while something runs

@@ -74,16 +74,22 @@ fn with_stdin(words: &[String], stdin: impl Read) -> Result<Vec<String>, CliErro
     Ok(all)
 }
 
-enum Matcher {
+/// Which hosts a word chooses.
+#[derive(Debug, Clone)]
+pub(crate) enum Matcher {
+    /// All.
     All,
+    /// The one of this name.
     Name(String),
+    /// Those with such a name.
     Glob(GlobMatcher),
     /// All of these labels.
     Labels(Vec<(String, GlobMatcher)>),
 }
 
 impl Matcher {
-    fn parse(word: &str) -> Result<Self, String> {
+    /// Reads a word; the error says why it cannot choose any host, whatever the record has.
+    pub(crate) fn parse(word: &str) -> Result<Self, String> {
         let glob = |text: &str| {
             let built = GlobBuilder::new(text).literal_separator(false).build();
             built
@@ -94,7 +100,9 @@ impl Matcher {
             return Ok(Self::All);
         }
         if let Some(group) = word.strip_prefix('@') {
-            return Err(format!("@{group} is not known; the only one is @all"));
+            let near = nearest(group, ["all"].into_iter());
+            let meant = near.map_or_else(String::new, |near| format!("; did you mean @{near}?"));
+            return Err(format!("@{group} is not known; the only one is @all{meant}"));
         }
         if word.contains('=') {
             let pairs = word.split(',').map(|pair| match pair.split_once('=') {
@@ -109,7 +117,8 @@ impl Matcher {
         Ok(Self::Name(word.to_owned()))
     }
 
-    fn matches(&self, host: &Host) -> bool {
+    /// Whether it chooses this host.
+    pub(crate) fn matches(&self, host: &Host) -> bool {
         match self {
             Self::All => true,
             Self::Name(name) => host.name.as_str() == name,
@@ -122,7 +131,7 @@ impl Matcher {
 }
 
 /// Why a word chooses no host, with what may have been meant.
-fn no_match(word: &str, matcher: &Matcher, hosts: &[Host]) -> String {
+pub(crate) fn no_match(word: &str, matcher: &Matcher, hosts: &[Host]) -> String {
     match matcher {
         Matcher::All | Matcher::Glob(_) => format!("no host is named like {word:?}"),
         Matcher::Name(name) => match nearest(name, hosts.iter().map(|host| host.name.as_str())) {

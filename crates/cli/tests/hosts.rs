@@ -14,6 +14,8 @@ mod operator;
 #[path = "hosts/proof.rs"]
 mod proof;
 
+#[path = "hosts/by_program.rs"]
+mod by_program;
 #[path = "hosts/contested.rs"]
 mod contested;
 #[path = "hosts/good.rs"]

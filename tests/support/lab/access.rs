@@ -99,6 +99,18 @@ impl Host {
         self.enter(user, &home, &inner)
     }
 
+    /// The words that run a command as `deploy` on the host, not over ssh, for a program that is given them. They are
+    /// of this boot.
+    pub fn entry(&self) -> Vec<String> {
+        let init = self.init().unwrap_or_else(|| panic!("{} is off", self.name()));
+        let init = init.to_string();
+        let enter = ["nsenter", "-t", &init, "-m", "-u", "-i", "-p", "-C", "--"];
+        let path = format!("PATH={PATH}");
+        let clean = ["/usr/bin/env", "-i", &path, "HOME=/home/deploy", "USER=deploy"];
+        let user = ["runuser", "-u", "deploy", "--"];
+        [&enter[..], &clean, &user].concat().into_iter().map(ToOwned::to_owned).collect()
+    }
+
     fn enter(&self, user: &str, home: &str, command: &str) -> Ran {
         let Some(init) = self.init() else {
             return Ran { code: None, stdout: String::new(), stderr: "the host is off".into() };

@@ -38,7 +38,7 @@ fn shown(key: &str, leaf: &Leaf) -> Leaf {
             Leaf::Text("***".to_owned())
         }
         Leaf::Text(text) => Leaf::Text(config::mask(text)),
-        Leaf::List(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => leaf.clone(),
+        Leaf::List(_) | Leaf::Rules(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => leaf.clone(),
     }
 }
 

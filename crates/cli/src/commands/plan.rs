@@ -7,8 +7,9 @@ use uphaul_core::plan::Plan;
 use uphaul_core::script::{self, Context as Words, Preflight};
 use uphaul_store::Host;
 
+use crate::config::Chosen;
 use crate::context::Context;
-use crate::engine::{Look, Resolved};
+use crate::engine::Look;
 use crate::error::CliError;
 use crate::exit::Exit;
 
@@ -36,19 +37,20 @@ pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliEr
     let to = engine.resolve(&hosts, &args.to).await?;
     let kind = format!("{} is {} ({})", to.reference, to.commit, to.kind);
     context.output.message(kind);
-    let seen = look_at_all(&engine, hosts, Some(to.clone())).await;
+    let seen = look_at_all(&engine, hosts, Some(to)).await;
     let mut worst = Exit::Done;
     for (host, look) in &seen {
         worst = worst.max(show(context, host, look));
         if let Seen::Look(Look::Seen(both)) = look {
             let (plan, report) = both.as_ref();
-            tell(context, host, plan, report, &to, args.scripts);
+            let chosen = engine.config.backend_of(host);
+            tell(context, host, &chosen, plan, report, args.scripts);
         }
     }
     Ok(worst)
 }
 
-fn tell(context: &Context, host: &Host, plan: &Plan, report: &Preflight, to: &Resolved, scripts: bool) {
+fn tell(context: &Context, host: &Host, chosen: &Chosen, plan: &Plan, report: &Preflight, scripts: bool) {
     if context.output.is_json() {
         let steps: Vec<_> = steps(plan)
             .iter()
@@ -58,11 +60,12 @@ fn tell(context: &Context, host: &Host, plan: &Plan, report: &Preflight, to: &Re
             })
             .collect();
         context.output.json(&serde_json::json!({
-            "host": host.name, "target": to.commit, "from": report.head, "relation": report.relation,
+            "host": host.name, "executor": chosen, "target": plan.target, "from": report.head, "relation": report.relation,
             "commits": report.commits, "steps": steps,
         }));
         return;
     }
+    context.output.result(format!("  by {chosen}"));
     if report.already_there(plan) {
         context.output.result(format!("  {} is there already, and proved", host.name));
         return;

@@ -35,5 +35,9 @@ pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<Exit, Cli
         context.output.message("nothing was left in the middle");
         return Ok(Exit::Done);
     }
+    let words: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    for host in super::drive::hosts_of(&engine.store, &words).await? {
+        engine.reach(&host)?;
+    }
     drive_all(context, &engine, hosts, Job::Resume).await
 }

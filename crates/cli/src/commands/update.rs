@@ -72,12 +72,14 @@ pub(crate) async fn engine(context: &Context, parallel: Option<u32>) -> Result<E
     if let Some(parallel) = parallel {
         config.fleet.parallel = parallel;
     }
-    Engine::new(context.store().await?, config)
+    Ok(Engine::new(context.store().await?, config))
 }
 
-/// What is missing in the configuration of any host is told before anything is touched on the first.
+/// What is missing in the configuration of any host, or for reaching it from here, is told before anything is touched
+/// on the first.
 pub(crate) fn check_services(engine: &Engine, hosts: &[Host]) -> Result<(), CliError> {
-    hosts.iter().try_for_each(|host| engine.config.plan_service(host).map(drop))
+    hosts.iter().try_for_each(|host| engine.config.plan_service(host).map(drop))?;
+    hosts.iter().try_for_each(|host| engine.reach(host).map(drop))
 }
 
 pub(crate) fn names(hosts: &[Host]) -> Vec<uphaul_core::ids::HostName> {

@@ -40,6 +40,14 @@ pub(crate) fn read(
             Meant::Perhaps(why) => warnings.push(format!("environment variable {name} is not read: {why}")),
         }
     }
+    let (short, long) = (format!("{PREFIX}EXECUTOR"), variable_of("executor.backend"));
+    let set = |name: &str| layers.iter().any(|(layer, _)| layer == name);
+    if set(&short) && set(&long) && around.var(&short) != around.var(&long) {
+        problems.push(Problem::at(
+            "environment",
+            format!("{short} and {long} are the same key; set one of them"),
+        ));
+    }
     let mut all = figment::value::Map::new();
     for (_, dict) in &layers {
         merge(&mut all, dict);
@@ -72,6 +80,10 @@ enum Meant {
 }
 
 fn key_of(rest: &str) -> Meant {
+    // As short as its flag.
+    if rest == "EXECUTOR" {
+        return Meant::Key("executor.backend".to_owned());
+    }
     let variables = ENV_TABLE.to_uppercase().replace('.', "__") + "__";
     if let Some(name) = rest.strip_prefix(&variables) {
         return Meant::Key(format!("{ENV_TABLE}.{name}"));

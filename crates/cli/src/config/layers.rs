@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Figment, Profile};
 
+use super::backend::RULES;
 use super::file::{self, File};
 use super::origin::{Layer, Origin};
 use super::problem::Problem;
@@ -65,6 +66,9 @@ impl Layers {
     /// win over them.
     fn add(&mut self, origin: Origin, profile: Profile, mut dict: Dict) {
         take_rivals_away(&mut dict);
+        if origin != Origin::Default {
+            take_rules_away(&mut dict);
+        }
         self.add_all(origin, [(profile, dict)].into());
     }
 
@@ -86,6 +90,9 @@ impl Layers {
         let mut values = Map::new();
         for profile in &profiles {
             let mut dict = file.profile(profile);
+            if profile != "default" {
+                take_rules_away(&mut dict);
+            }
             for (first, second) in rivals_in(&dict) {
                 let place = file.place_of(profile, second);
                 problems.push(Problem::at(
@@ -175,6 +182,14 @@ pub(crate) fn rivals_in(dict: &Dict) -> Vec<(&'static str, &'static str)> {
         pairs.extend(set.windows(2).map(|pair| (pair[0], pair[1])));
     }
     pairs
+}
+
+/// Whoever names a backend without rules means all hosts: the rules of the layers below would send some of them
+/// elsewhere.
+fn take_rules_away(dict: &mut Dict) {
+    if contains(dict, "executor.backend") && !contains(dict, RULES) {
+        insert(dict, RULES, Value::Empty(Tag::Default, Empty::None));
+    }
 }
 
 /// Whoever sets one key of a group takes the other ones of the layers below away.

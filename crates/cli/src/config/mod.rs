@@ -5,6 +5,7 @@
 //! stands below a profile (`[default.service]`), in the environment it is `UPHAUL_SERVICE__PATH` (two underscores
 //! where the key has a dot).
 
+mod backend;
 mod database;
 mod duration;
 mod environment;
@@ -23,7 +24,10 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use uphaul_core::plan;
+use uphaul_exec_command::Template;
 
+pub use backend::Backend;
+pub(crate) use backend::Chosen;
 pub use database::DatabaseUrl;
 pub(crate) use database::mask;
 pub(crate) use environment::variable_of;
@@ -51,19 +55,6 @@ pub(crate) struct Flags {
     pub(crate) database: Option<String>,
     /// `--executor`
     pub(crate) executor: Option<String>,
-}
-
-/// What reaches hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// The system's ssh.
-    Openssh,
-    /// An SSH client in this process.
-    Libssh2,
-    /// This machine.
-    Local,
-    /// Simulated hosts.
-    Mock,
 }
 
 /// How the system's ssh is used; none leaves ssh its own default.
@@ -97,8 +88,12 @@ pub struct Config {
     pub profile: String,
     /// The file that was read, if there is one.
     pub file: Option<PathBuf>,
-    /// What reaches hosts.
+    /// What reaches hosts that no rule is about.
     pub backend: Backend,
+    /// What reaches some hosts; the first that matches counts.
+    pub(crate) rules: Vec<backend::Rule>,
+    /// The program of the backend `command`, where there is one.
+    pub command: Option<Template>,
     /// How the system's ssh is used.
     pub openssh: OpensshOptions,
     /// Time limits of a run.
@@ -150,6 +145,9 @@ fn read_config(
     let fleet = reader.fleet();
     let attempts_max = reader.count("timeouts.attempts").and_then(|count| u8::try_from(count).ok());
     let backend = reader.backend();
+    let rules = backend::rules(&mut reader);
+    let command = backend::template(&mut reader);
+    backend::check(&mut reader, backend, &rules);
     service::check(&mut reader);
     let folder = layers.file.as_ref().map_or(around.cwd.as_path(), |file| file.folder.as_path());
     let base = |key: &str| match values.setting(key).map(|setting| &setting.origin) {
@@ -171,6 +169,8 @@ fn read_config(
         profile,
         file: layers.file.as_ref().map(|file| file.path.clone()),
         backend: backend?,
+        rules,
+        command,
         openssh,
         limits: limits?,
         attempts_max: attempts_max?,

@@ -31,35 +31,40 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::at(self.place_of(key), format!("{key}: {why}")));
     }
 
-    fn leaf(&self, key: &str) -> Option<&'a Leaf> {
+    /// The same for a part of a key, which the message names.
+    pub(super) fn refuse_at(&mut self, key: &str, why: String) {
+        self.problems.push(Problem::at(self.place_of(key), why));
+    }
+
+    pub(super) fn leaf(&self, key: &str) -> Option<&'a Leaf> {
         self.values.setting(key).map(|setting| &setting.leaf)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         match self.leaf(key)? {
             Leaf::Text(text) => Some(text),
-            Leaf::List(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
+            Leaf::List(_) | Leaf::Rules(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
         }
     }
 
     pub(super) fn list(&self, key: &str) -> Option<&'a [String]> {
         match self.leaf(key)? {
             Leaf::List(items) => Some(items),
-            Leaf::Text(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
+            Leaf::Text(_) | Leaf::Rules(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
         }
     }
 
     pub(super) fn count(&self, key: &str) -> Option<u32> {
         match self.leaf(key)? {
             Leaf::Count(count) => Some(*count),
-            Leaf::Text(_) | Leaf::List(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
+            Leaf::Text(_) | Leaf::List(_) | Leaf::Rules(_) | Leaf::Seconds(_) | Leaf::Flag(_) => None,
         }
     }
 
     pub(super) fn seconds(&self, key: &str) -> Option<u32> {
         match self.leaf(key)? {
             Leaf::Seconds(seconds) => Some(*seconds),
-            Leaf::Text(_) | Leaf::List(_) | Leaf::Count(_) | Leaf::Flag(_) => None,
+            Leaf::Text(_) | Leaf::List(_) | Leaf::Rules(_) | Leaf::Count(_) | Leaf::Flag(_) => None,
         }
     }
 
@@ -170,13 +175,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn backend(&self) -> Option<Backend> {
-        match self.text("executor.backend")? {
-            "openssh" => Some(Backend::Openssh),
-            "libssh2" => Some(Backend::Libssh2),
-            "local" => Some(Backend::Local),
-            "mock" => Some(Backend::Mock),
-            _ => None,
-        }
+        Backend::of(self.text("executor.backend")?)
     }
 
     pub(super) fn database(&mut self, base: &Path, around: &Surroundings) -> Option<DatabaseUrl> {

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Flag,
     /// The address of a database.
     Database,
+    /// A list of tables that say which backend reaches which hosts.
+    Rules,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Self::RestartLimit => "\"unit\" or a time such as \"90s\"".to_owned(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Flag => "true or false".to_owned(),
+            Self::Rules => "a list of tables, each with `match` and `backend`".to_owned(),
             Self::Database => "a URL such as \"sqlite:uphaul.db\"".to_owned(),
         }
     }
@@ -73,6 +76,9 @@ pub(crate) struct Key {
 const DAY_S: u32 = 24 * 60 * 60;
 const SECONDS: Kind = Kind::Seconds { min: 1, max: DAY_S };
 
+/// The words for what reaches hosts.
+pub(crate) const BACKENDS: &[&str] = &["openssh", "libssh2", "command", "local", "mock"];
+
 /// The table under which any name of an environment variable may stand.
 pub(crate) const ENV_TABLE: &str = "service.env";
 
@@ -83,10 +89,12 @@ const fn key(path: &'static str, kind: Kind, default: Option<&'static str>) -> K
 /// All keys, in the order in which they are shown. Below [`ENV_TABLE`] any variable may stand besides.
 pub(crate) const KEYS: &[Key] = &[
     key("database.url", Kind::Database, None),
-    key("executor.backend", Kind::Choice(&["openssh", "libssh2", "local", "mock"]), Some("openssh")),
+    key("executor.backend", Kind::Choice(BACKENDS), Some("openssh")),
+    key("executor.rules", Kind::Rules, None),
     key("executor.openssh.config", Kind::Text, None),
     key("executor.openssh.identity", Kind::List, None),
     key("executor.openssh.known_hosts", Kind::Text, None),
+    key("executor.command.argv", Kind::List, None),
     key("service.path", Kind::Text, None),
     key("service.unit", Kind::Text, None),
     key("service.units", Kind::List, None),

@@ -304,3 +304,54 @@ fn paths_of_the_file_start_from_its_folder() {
     setup.flags.database = Some("sqlite:y.db".to_owned());
     assert_eq!(setup.config().database().unwrap().file(), Some(setup.folder.path().join("y.db").as_path()));
 }
+
+const RULES: &str = "[default.executor]\nbackend = \"openssh\"\n\
+    [[default.executor.rules]]\nmatch = \"tier=edge,region=eu*\"\nbackend = \"libssh2\"\n\
+    [[default.executor.rules]]\nmatch = \"tier=*\"\nbackend = \"local\"\n\
+    [staging.executor]\nbackend = \"mock\"\n\
+    [edge.limits]\nparallel = 2\n\
+    [[own.executor.rules]]\nmatch = \"web-*\"\nbackend = \"mock\"\n";
+
+#[test]
+fn the_first_rule_that_matches_says_what_reaches_a_host() {
+    let mut setup = setup(RULES, &[]);
+    let chosen =
+        |setup: &Setup, labels: &[(&str, &str)]| setup.config().backend_of(&host(labels, &[])).to_string();
+    let edge = [("tier", "edge"), ("region", "eu-1")];
+    for (profile, labels, said) in [
+        ("default", &edge[..], "libssh2 (executor.rules[1] matches tier=edge,region=eu*, uphaul.toml:3)"),
+        ("default", &edge[..1], "local (executor.rules[2] matches tier=*, uphaul.toml:3)"),
+        ("default", &[], "openssh (executor.backend, uphaul.toml:2)"),
+        // A profile that names a backend means all hosts; one that has other rules has only these.
+        ("staging", &edge[..], "mock (executor.backend, uphaul.toml:10)"),
+        ("edge", &edge[..], "libssh2 (executor.rules[1] matches tier=edge,region=eu*, uphaul.toml:3)"),
+        ("own", &edge[..], "mock (executor.rules[1] matches web-*, uphaul.toml:13)"),
+    ] {
+        setup.flags.profile = Some(profile.to_owned());
+        assert_eq!(chosen(&setup, labels), said, "{profile}");
+    }
+    // So do a variable and a flag.
+    setup.flags.profile = None;
+    setup.around.vars.insert("UPHAUL_EXECUTOR".to_owned(), "mock".to_owned());
+    assert_eq!(chosen(&setup, &edge), "mock (executor.backend, environment variable UPHAUL_EXECUTOR)");
+    setup.flags.executor = Some("local".to_owned());
+    assert_eq!(chosen(&setup, &edge), "local (executor.backend, flag --executor)");
+    setup.around.vars.insert("UPHAUL_EXECUTOR__BACKEND".to_owned(), "openssh".to_owned());
+    let same = "UPHAUL_EXECUTOR and UPHAUL_EXECUTOR__BACKEND are the same key; set one of them";
+    assert_eq!(setup.causes(), [format!("environment: {same}")]);
+}
+
+#[test]
+fn a_rule_by_command_needs_its_program() {
+    let rule = "[[default.executor.rules]]\nmatch = \"a=b\"\nbackend = \"command\"\n";
+    let causes = setup(rule, &[]).causes();
+    assert_eq!(causes.len(), 1);
+    assert!(
+        causes[0].starts_with("uphaul.toml:1: executor.command.argv is not set, but executor.rules[1] is"),
+        "{causes:?}"
+    );
+    let vars =
+        [("UPHAUL_EXECUTOR__COMMAND__ARGV", "docker, exec,-i,{address}"), ("UPHAUL_EXECUTOR", "command")];
+    let config = setup("", &vars).config();
+    assert_eq!((config.backend, config.command.unwrap().program()), (Backend::Command, "docker"));
+}

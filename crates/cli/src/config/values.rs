@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use figment::value::{Num, Value};
 use serde::Serialize;
 
+use super::backend::RuleText;
 use super::database::mask;
 use super::duration;
 use super::layers::Layers;
 use super::origin::Origin;
 use super::problem::Problem;
-use super::schema::{ENV_TABLE, EXCLUSIVE, Key, Kind, Known, lookup, suggestion};
+use super::schema::{ENV_TABLE, EXCLUSIVE, Key, Kind, Known, lookup, nearest, suggestion};
 
 /// A value that has the type of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,6 +21,8 @@ pub(crate) enum Leaf {
     Text(String),
     /// Some texts.
     List(Vec<String>),
+    /// Which backend reaches which hosts.
+    Rules(Vec<RuleText>),
     /// A number.
     Count(u32),
     /// A time, shown as it is written.
@@ -185,9 +188,46 @@ fn leaf(key: &Key, value: &Value, origin: &Origin) -> Result<Option<Leaf>, Strin
             (_, Some("false")) if origin.is_text() => Leaf::Flag(false),
             _ => return Err(wrong(found(value))),
         },
+        (Kind::Choice(words), Some(text)) => {
+            let near = nearest(text, words.iter().copied());
+            let meant = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+            return Err(wrong(found(value) + &meant));
+        }
+        (Kind::Rules, _) => {
+            Leaf::Rules(rules(value, origin).map_err(|why| why.unwrap_or_else(|| wrong(found(value))))?)
+        }
         (Kind::Text | Kind::Database | Kind::Choice(_), _) => return Err(wrong(found(value))),
     };
     Ok(Some(leaf))
+}
+
+/// Rules, as only a file can have them. The error is none where it is no list at all.
+fn rules(value: &Value, origin: &Origin) -> Result<Vec<RuleText>, Option<String>> {
+    if origin.is_text() {
+        return Err(Some("rules can only stand in the configuration file".to_owned()));
+    }
+    let tables = value.as_array().ok_or(None)?;
+    let mut rules = Vec::with_capacity(tables.len());
+    for (at, table) in tables.iter().enumerate() {
+        let number = at + 1;
+        let Value::Dict(_, table) = table else {
+            return Err(Some(format!("rule {number}: expected a table, found {}", found(table))));
+        };
+        let words = ["match", "backend"];
+        if let Some(unknown) = table.keys().find(|name| !words.contains(&name.as_str())) {
+            let near = nearest(unknown, words.into_iter());
+            let said = near
+                .map_or("a rule has match and backend".to_owned(), |near| format!("did you mean `{near}`?"));
+            return Err(Some(format!("rule {number} has no such key {unknown:?}; {said}")));
+        }
+        let text = |name: &str| match table.get(name) {
+            Some(Value::String(_, text)) => Ok(text.clone()),
+            Some(other) => Err(Some(format!("rule {number}: `{name}` is a text, found {}", found(other)))),
+            None => Err(Some(format!("rule {number} has no `{name}`"))),
+        };
+        rules.push(RuleText { selector: text("match")?, backend: text("backend")? });
+    }
+    Ok(rules)
 }
 
 fn within(number: u32, min: u32, max: u32, leaf: fn(u32) -> Leaf, key: &Key) -> Result<Leaf, String> {
@@ -205,6 +245,12 @@ pub(crate) fn show(leaf: &Leaf) -> String {
         Leaf::List(items) => {
             let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
             format!("[{}]", items.join(", "))
+        }
+        Leaf::Rules(rules) => {
+            let rule = |rule: &RuleText| {
+                format!("{{ match = {}, backend = {} }}", quoted(&rule.selector), quoted(&rule.backend))
+            };
+            format!("[{}]", rules.iter().map(rule).collect::<Vec<_>>().join(", "))
         }
         Leaf::Count(number) => number.to_string(),
         Leaf::Seconds(seconds) => format!("\"{}\"", duration::show(*seconds)),

@@ -32,7 +32,7 @@ impl Engine {
         let owner = self.owner.to_string();
         let settled = self.settled(&host.name).await?;
         let context = Context { run: &run, seq: Seq(0), fence: None, owner: &owner, settled: &settled };
-        let mut link = self.link(host);
+        let mut link = self.link(host)?;
         let result = link.run(&script::preflight(&plan, &context)).await;
         link.close().await;
         let output = match result {

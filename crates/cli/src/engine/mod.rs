@@ -7,7 +7,7 @@ mod resolve;
 mod work;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use uphaul_core::driver::{Link, Observer, Ports, Reach, Stop};
 use uphaul_core::ids::{RefName, Revision, RunId};
 use uphaul_core::plan::{Goal, PLAN_VERSION, Plan};
 use uphaul_core::ports::{RemoteExecutor, Target};
+use uphaul_exec_command::CommandExecutor;
 use uphaul_exec_local::LocalExecutor;
 use uphaul_exec_mock::{MockExecutor, MockFleet};
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
@@ -35,7 +36,9 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) config: Arc<Config>,
     pub(crate) owner: Arc<Owner>,
-    reach: Reach,
+    starts: Arc<Semaphore>,
+    /// Each is made when the first host needs it.
+    executors: Arc<Mutex<BTreeMap<Backend, Arc<dyn RemoteExecutor>>>>,
     links: Arc<links::Links>,
 }
 
@@ -47,26 +50,50 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Puts the parts together.
+    pub(crate) fn new(store: Store, config: Config) -> Self {
+        let starts = Arc::new(Semaphore::new(config.fleet.connection_starts as usize));
+        let owner = Arc::new(this_owner());
+        Self {
+            store,
+            config: Arc::new(config),
+            owner,
+            starts,
+            executors: Arc::default(),
+            links: Arc::default(),
+        }
+    }
+
+    /// By what a host is reached. The hosts of one command may be reached by several.
     ///
     /// # Errors
-    /// Where the executor cannot work on this machine.
-    pub(crate) fn new(store: Store, config: Config) -> Result<Self, CliError> {
-        let executor = executor(&config)?;
-        let starts = Arc::new(Semaphore::new(config.fleet.connection_starts as usize));
-        let reach = Reach { executor, starts };
-        let (config, owner) = (Arc::new(config), Arc::new(this_owner()));
-        Ok(Self { store, config, owner, reach, links: Arc::default() })
+    /// Where that executor cannot work on this machine.
+    pub(crate) fn reach(&self, host: &Host) -> Result<Reach, CliError> {
+        let chosen = self.config.backend_of(host);
+        let mut executors = self.executors.lock().unwrap_or_else(PoisonError::into_inner);
+        let executor = match executors.get(&chosen.backend) {
+            Some(made) => made.clone(),
+            None => {
+                let made = executor(chosen.backend, &self.config)
+                    .map_err(|error| error.cause(format!("{} is to be reached by {chosen}", host.name)))?;
+                executors.insert(chosen.backend, made.clone());
+                made
+            }
+        };
+        Ok(Reach { executor, starts: self.starts.clone() })
     }
 
     /// What the driver needs.
-    pub(crate) fn ports(&self, observer: Arc<dyn Observer>, stop: Stop) -> Ports {
+    pub(crate) fn ports(&self, reach: Reach, observer: Arc<dyn Observer>, stop: Stop) -> Ports {
         let journal = Arc::new(self.store.clone());
-        Ports { reach: self.reach.clone(), journal, clock: Arc::new(SystemClock), observer, stop }
+        Ports { reach, journal, clock: Arc::new(SystemClock), observer, stop }
     }
 
     /// The way to a host: the one that was left open when its ref was resolved, or a new one.
-    fn link(&self, host: &Host) -> Link {
-        self.links.take(&host.name).unwrap_or_else(|| Link::new(self.reach.clone(), self.target(host)))
+    fn link(&self, host: &Host) -> Result<Link, CliError> {
+        match self.links.take(&host.name) {
+            Some(link) => Ok(link),
+            None => Ok(Link::new(self.reach(host)?, self.target(host))),
+        }
     }
 
     /// Closes the connections that were left open and are not wanted.
@@ -134,15 +161,28 @@ pub(crate) fn new_run_id() -> Result<RunId, CliError> {
     Ok(RunId::from_bits(bits))
 }
 
-/// The executor that the configuration names.
-fn executor(config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
-    match config.backend {
+/// Makes an executor.
+///
+/// # Errors
+/// Says why it cannot work on this machine.
+pub(crate) fn executor(backend: Backend, config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
+    match backend {
         Backend::Openssh => {
             let OpensshOptions { config, identity, known_hosts } = config.openssh.clone();
             let executor =
                 OpensshExecutor::new(OpensshConfig { config, identity, known_hosts, program: None });
             executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
                 CliError::host("hosts cannot be reached by the system's ssh from this machine")
+                    .cause(error.detail)
+            })
+        }
+        Backend::Command => {
+            let template = config.command.clone().ok_or_else(|| {
+                CliError::config("the executor `command` has no program: executor.command.argv is not set")
+            })?;
+            let executor = CommandExecutor::new(template);
+            executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
+                CliError::host("hosts cannot be reached by the program of executor.command.argv")
                     .cause(error.detail)
             })
         }

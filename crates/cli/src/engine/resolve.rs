@@ -81,7 +81,7 @@ impl Engine {
         let run = new_run_id()?;
         let owner = self.owner.to_string();
         let context = Context { run: &run, seq: Seq(0), fence: None, owner: &owner, settled: &[] };
-        let mut link = self.link(host);
+        let mut link = self.link(host)?;
         let told = match link.run(&script::resolve(&plan, &context, reference)).await {
             Ok(output) => match Answer::of(&output) {
                 Ok(answer) => match answer.get("fault") {

@@ -234,7 +234,8 @@ impl Engine {
             settled,
             reconnect: self.reconnect(),
         };
-        end.end = match drive_over(&self.ports(observer, stop), one, self.link(host)).await {
+        let ports = self.ports(self.reach(host)?, observer, stop);
+        end.end = match drive_over(&ports, one, self.link(host)?).await {
             DriveEnd::Ended(state) => HostEnd::Ended(state),
             DriveEnd::Stopped(state) => HostEnd::Stopped(state),
             DriveEnd::TakenOver { state, by } => HostEnd::TakenOver { state, by },

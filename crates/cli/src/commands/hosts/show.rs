@@ -10,6 +10,7 @@ use super::existing;
 use super::list::labels;
 use crate::clock::{SystemClock, ago, date_time, rfc3339};
 use crate::commands::describe;
+use crate::config::Chosen;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -31,6 +32,7 @@ pub(super) async fn run(context: &Context, args: &Show) -> Result<Exit, CliError
     let host = existing(&store, &args.name).await?;
     let lease = store.lease_of(&args.name).await?;
     let runs = store.runs_of_host(&args.name, RUNS_SHOWN).await?;
+    let chosen = context.config()?.backend_of(&host);
     let output = &context.output;
     if output.is_json() {
         let lease = lease.as_ref().map(|lease| {
@@ -38,16 +40,18 @@ pub(super) async fn run(context: &Context, args: &Show) -> Result<Exit, CliError
                     "heartbeat_at": rfc3339(lease.heartbeat_us) })
         });
         let runs: Vec<_> = runs.iter().map(describe::run).collect();
-        output.json(&json!({ "host": describe::host(&host), "lease": lease, "runs": runs }));
+        output.json(
+            &json!({ "host": describe::host(&host), "executor": chosen, "lease": lease, "runs": runs }),
+        );
         return Ok(Exit::Done);
     }
-    for line in lines(&host, lease.as_ref(), &runs) {
+    for line in lines(&host, &chosen, lease.as_ref(), &runs) {
         output.result(line);
     }
     Ok(Exit::Done)
 }
 
-fn lines(host: &Host, lease: Option<&LeaseRow>, runs: &[StoredRun]) -> Vec<Line> {
+fn lines(host: &Host, chosen: &Chosen, lease: Option<&LeaseRow>, runs: &[StoredRun]) -> Vec<Line> {
     let now_us = SystemClock.now_us();
     let mut lines = vec![Line::new().styled(Style::Bold, host.name.as_str())];
     let mut field = |name: &str, value: Option<String>| {
@@ -62,6 +66,7 @@ fn lines(host: &Host, lease: Option<&LeaseRow>, runs: &[StoredRun]) -> Vec<Line>
     for (key, value) in &host.settings {
         field("setting", Some(format!("{key} = {value:?}")));
     }
+    field("by", Some(chosen.to_string()));
     let proved = host.proved_at_us.map(|at| format!(" (proved {})", ago(at, now_us))).unwrap_or_default();
     field(
         "runs",
