@@ -25,6 +25,11 @@ pub(crate) enum Layout {
     Same,
 }
 
+/// The number of the last migration that this build has.
+pub(crate) fn known() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// Looks, and writes nothing.
 pub(crate) async fn check(conn: &mut Conn, wait: Duration) -> Result<Layout, Cause> {
     let told = |error: sqlx::Error| cause(&error, wait, wait);

@@ -13,6 +13,7 @@ mod dialect_tests;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod glance;
 mod host;
 mod hosts;
 mod journal;
@@ -34,6 +35,7 @@ mod sql;
 
 pub use db::Store;
 pub use error::{Cause, StoreError};
+pub use glance::{Glance, layout_known};
 pub use host::{Host, HostEdit, Imported, NewHost, Observed};
 pub use lease::{LeaseRow, Owner};
 pub use run::{StoredEvent, StoredRun};

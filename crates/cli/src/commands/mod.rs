@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod demo;
 mod describe;
+mod doctor;
 mod drive;
 mod history;
 mod hosts;
@@ -27,6 +28,7 @@ use crate::exit::Exit;
 pub(crate) enum Command {
     Init(init::Init),
     Demo(demo::DemoArgs),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Hosts(hosts::Hosts),
     Check(check::CheckArgs),
@@ -48,6 +50,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Cli
     match command {
         Command::Init(args) => init::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Hosts(command) => hosts::run(context, &command).await,
         Command::Check(args) => check::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,

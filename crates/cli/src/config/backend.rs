@@ -130,10 +130,21 @@ impl Config {
             },
         }
     }
+
+    /// The backends that a host may be given, the profile's own first.
+    pub(crate) fn backends(&self) -> Vec<Backend> {
+        let mut all = vec![self.backend];
+        for rule in &self.rules {
+            if !all.contains(&rule.backend) {
+                all.push(rule.backend);
+            }
+        }
+        all
+    }
 }
 
 /// How a rule is called in messages; people count from 1.
-fn rule_key(at: usize) -> String {
+pub(crate) fn rule_key(at: usize) -> String {
     format!("{RULES}[{}]", at + 1)
 }
 

@@ -27,7 +27,7 @@ use uphaul_core::plan;
 use uphaul_exec_command::Template;
 
 pub use backend::Backend;
-pub(crate) use backend::Chosen;
+pub(crate) use backend::{Chosen, Rule, rule_key};
 pub use database::DatabaseUrl;
 pub(crate) use database::mask;
 pub(crate) use environment::variable_of;
@@ -91,7 +91,7 @@ pub struct Config {
     /// What reaches hosts that no rule is about.
     pub backend: Backend,
     /// What reaches some hosts; the first that matches counts.
-    pub(crate) rules: Vec<backend::Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// The program of the backend `command`, where there is one.
     pub command: Option<Template>,
     /// How the system's ssh is used.
