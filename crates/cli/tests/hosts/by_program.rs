@@ -3,10 +3,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use uphaul_tests::lab::{self, Host, HostSpec, Release, Serve};
+use uphaul_tests::lab::{Host, HostSpec, Release, Serve};
 
 use super::host_with;
 use super::operator::Operator;
+
+scenarios!(one_run_reaches_each_host_by_what_its_label_says);
 
 /// What `docker exec` is to a container: it takes a host's address and the words of a command.
 fn program(file: &Path, host: &Host) {
@@ -27,11 +29,7 @@ backend = "command"
 argv = ["PROGRAM", "{address}"]
 "#;
 
-#[test]
 fn one_run_reaches_each_host_by_what_its_label_says() {
-    if lab::skip() {
-        return;
-    }
     let (origin, by_ssh, v1) = host_with(HostSpec::new(), Release::good("v1"));
     // Nobody can log in there by SSH.
     let by_program = HostSpec::new().sshd("AllowUsers nobody").boot(&origin);

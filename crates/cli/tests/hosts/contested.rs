@@ -1,9 +1,18 @@
 //! Two at once on one host: one of them wins, the other says who holds it.
 
-use uphaul_tests::lab::{self, Install, Release};
+use uphaul_tests::lab::{Install, Release};
 
 use super::operator::{Going, Operator, installs_of};
 use super::usual;
+
+scenarios!(
+    from_one_database,
+    from_two_databases,
+    from_two_databases_at_the_same_moment,
+    a_dead_controller_of_another_database_keeps_its_host,
+    a_controller_that_was_stopped_and_overtaken,
+    a_controller_that_was_stopped_and_wakes_in_the_middle
+);
 
 const MAIN: [&str; 4] = ["update", "web-1", "--to", "main"];
 
@@ -12,11 +21,7 @@ fn who(holder: &Going) -> String {
     format!("(process {})", holder.pid())
 }
 
-#[test]
 fn from_one_database() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(10)));
@@ -29,11 +34,7 @@ fn from_one_database() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn from_two_databases() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let (one, other) = (Operator::of(&[&host]), Operator::of(&[&host]));
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(10)));
@@ -54,11 +55,7 @@ fn from_two_databases() {
     other.is("unchanged", &host, &v2, &v2);
 }
 
-#[test]
 fn from_two_databases_at_the_same_moment() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let both = [Operator::of(&[&host]), Operator::of(&[&host])];
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(3)));
@@ -71,11 +68,7 @@ fn from_two_databases_at_the_same_moment() {
     assert_eq!(installs_of(&host, "v2"), 1);
 }
 
-#[test]
 fn a_dead_controller_of_another_database_keeps_its_host() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let (one, other) = (Operator::of(&[&host]), Operator::of(&[&host]));
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(4)));
@@ -89,11 +82,7 @@ fn a_dead_controller_of_another_database_keeps_its_host() {
     one.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn a_controller_that_was_stopped_and_overtaken() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]).set("limits.lease", "5s");
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(6)));
@@ -115,11 +104,7 @@ fn a_controller_that_was_stopped_and_overtaken() {
     assert_eq!(operator.runs().len(), 1);
 }
 
-#[test]
 fn a_controller_that_was_stopped_and_wakes_in_the_middle() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]).set("limits.lease", "5s");
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(12)));

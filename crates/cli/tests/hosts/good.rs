@@ -1,16 +1,24 @@
 //! Updates that go well.
 
-use uphaul_tests::lab::{self, HostSpec, Release, Rights, Serve, Shell, Unit};
+use uphaul_tests::lab::{HostSpec, Release, Rights, Serve, Shell, Unit};
 
 use super::operator::Operator;
 use super::proof::{connections_and_commands, runs};
 use super::{host_with, usual};
 
-#[test]
+scenarios!(
+    an_update_and_the_way_back_by_hand,
+    only_with_minimal_rights,
+    without_curl,
+    a_unit_of_the_user,
+    a_login_shell_that_is_not_of_the_bourne_family,
+    a_service_that_says_when_it_is_ready,
+    a_service_that_its_socket_starts,
+    a_service_that_is_slow_to_stop,
+    two_hosts_of_which_one_is_ill
+);
+
 fn an_update_and_the_way_back_by_hand() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().sshd("LogLevel VERBOSE"), Release::good("v1"));
     let operator = Operator::who_knows_nothing_of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -38,11 +46,7 @@ fn an_update_and_the_way_back_by_hand() {
     assert!(commands <= 12, "{commands} commands");
 }
 
-#[test]
 fn only_with_minimal_rights() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().rights(Rights::Minimal), Release::good("v1"));
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -54,11 +58,7 @@ fn only_with_minimal_rights() {
     operator.is_rolled_back(&host, &v2, &v3);
 }
 
-#[test]
 fn without_curl() {
-    if lab::skip() {
-        return;
-    }
     for without in [&["curl"][..], &["curl", "wget"], &["curl", "wget", "bash"]] {
         let spec = HostSpec::new().without(without).shell(Shell::Sh);
         let (origin, host, v1) = host_with(spec, Release::good("v1"));
@@ -72,11 +72,7 @@ fn without_curl() {
     }
 }
 
-#[test]
 fn a_unit_of_the_user() {
-    if lab::skip() {
-        return;
-    }
     let spec = HostSpec::new().user_unit().rights(Rights::None);
     let (origin, host, v1) = host_with(spec, Release::good("v1"));
     let operator = Operator::of(&[&host]).set("service.scope", "user");
@@ -88,11 +84,7 @@ fn a_unit_of_the_user() {
     operator.is_rolled_back(&host, &v2, &v3);
 }
 
-#[test]
 fn a_login_shell_that_is_not_of_the_bourne_family() {
-    if lab::skip() {
-        return;
-    }
     for shell in [Shell::Fish, Shell::Tcsh] {
         let (origin, host, v1) = host_with(HostSpec::new().shell(shell), Release::good("v1"));
         let operator = Operator::of(&[&host]);
@@ -102,11 +94,7 @@ fn a_login_shell_that_is_not_of_the_bourne_family() {
     }
 }
 
-#[test]
 fn a_service_that_says_when_it_is_ready() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().unit(Unit::Notify), Release::good("v1"));
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -121,11 +109,7 @@ fn a_service_that_says_when_it_is_ready() {
     operator.because(&["update/Restart: ", "systemctl restart app.service"]);
 }
 
-#[test]
 fn a_service_that_its_socket_starts() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().unit(Unit::Socket), Release::good("v1"));
     // Nobody has asked it for anything yet, so it does not run, and is well.
     assert_eq!(host.unit_property("app.service", "ActiveState"), "inactive");
@@ -138,11 +122,7 @@ fn a_service_that_its_socket_starts() {
     operator.is_rolled_back(&host, &v2, &v3);
 }
 
-#[test]
 fn a_service_that_is_slow_to_stop() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new(), Release::good("v1").serve(Serve::SlowStop(40)));
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -152,11 +132,7 @@ fn a_service_that_is_slow_to_stop() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn two_hosts_of_which_one_is_ill() {
-    if lab::skip() {
-        return;
-    }
     let (origin, first, v1) = usual();
     let second = HostSpec::new().file("/etc/ill", 0o644, "yes").boot(&origin);
     second.wait_healthy();

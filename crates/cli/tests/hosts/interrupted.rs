@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
-use uphaul_tests::lab::{self, Install, Release};
+use uphaul_tests::lab::{Install, Release};
 
 use super::operator::{Operator, installs_of};
 use super::usual;
 
-#[test]
+scenarios!(
+    a_cut_in_the_middle_of_an_install_that_is_healed,
+    sessions_that_are_killed_on_the_host,
+    a_host_that_stays_away_is_waited_for,
+    a_reboot_in_the_middle_of_an_install,
+    a_reboot_in_the_middle_of_verify,
+    a_power_cut_in_the_middle_of_a_checkout,
+    git_is_killed_in_the_middle_of_a_checkout,
+    the_origin_is_cut_off
+);
+
 fn a_cut_in_the_middle_of_an_install_that_is_healed() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(15)));
@@ -26,11 +33,7 @@ fn a_cut_in_the_middle_of_an_install_that_is_healed() {
     assert!(operator.log().contains(&"update/Install#2".to_owned()), "{:?}", operator.log());
 }
 
-#[test]
 fn sessions_that_are_killed_on_the_host() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(5)));
@@ -42,11 +45,7 @@ fn sessions_that_are_killed_on_the_host() {
     assert_eq!(installs_of(&host, "v2"), 1);
 }
 
-#[test]
 fn a_host_that_stays_away_is_waited_for() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(5)));
@@ -65,11 +64,7 @@ fn a_host_that_stays_away_is_waited_for() {
     assert!(!operator.log().contains(&"update/Install#3".to_owned()), "{:?}", operator.log());
 }
 
-#[test]
 fn a_reboot_in_the_middle_of_an_install() {
-    if lab::skip() {
-        return;
-    }
     let (origin, mut host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(8)));
@@ -81,11 +76,7 @@ fn a_reboot_in_the_middle_of_an_install() {
     assert_eq!(installs_of(&host, "v2"), 2, "the first one ended with the boot");
 }
 
-#[test]
 fn a_reboot_in_the_middle_of_verify() {
-    if lab::skip() {
-        return;
-    }
     let (origin, mut host, v1) = usual();
     let operator = Operator::of(&[&host]).set("timeouts.healthy", "6s");
     let v2 = origin.commit(Release::good("v2"));
@@ -98,11 +89,7 @@ fn a_reboot_in_the_middle_of_verify() {
     assert_eq!(restarts, 2, "what runs after a boot was started by nobody who waited for it");
 }
 
-#[test]
 fn a_power_cut_in_the_middle_of_a_checkout() {
-    if lab::skip() {
-        return;
-    }
     let (origin, mut host, v1) = usual();
     host.slow_checkout(Duration::from_millis(500));
     let operator = Operator::of(&[&host]);
@@ -117,11 +104,7 @@ fn a_power_cut_in_the_middle_of_a_checkout() {
     assert!(!host.path("/srv/app/.git/index.lock").exists());
 }
 
-#[test]
 fn git_is_killed_in_the_middle_of_a_checkout() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     host.slow_checkout(Duration::from_millis(500));
     let operator = Operator::of(&[&host]);
@@ -138,11 +121,7 @@ fn git_is_killed_in_the_middle_of_a_checkout() {
     assert!(!host.path("/srv/app/big").exists(), "nothing of the target is left");
 }
 
-#[test]
 fn the_origin_is_cut_off() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]).set("timeouts.git", "5s");
     let v2 = origin.commit(Release::good("v2"));

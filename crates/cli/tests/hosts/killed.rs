@@ -2,10 +2,26 @@
 
 use std::time::Duration;
 
-use uphaul_tests::lab::{self, Host, HostSpec, Install, Release, Serve};
+use uphaul_tests::lab::{Host, HostSpec, Install, Release, Serve};
 
 use super::operator::{Going, Operator, installs_of};
 use super::{host_with, usual};
+
+scenarios!(
+    in_preflight,
+    in_record,
+    in_fetch,
+    in_the_checkout_of_git,
+    in_install,
+    in_restart,
+    in_verify,
+    in_the_checkout_of_a_rollback,
+    in_the_install_of_a_rollback,
+    in_the_restart_of_a_rollback,
+    in_the_verify_of_a_rollback,
+    in_a_rollback_that_was_asked_for,
+    and_the_next_update_brings_it_to_its_end_first
+);
 
 /// Kills an uphaul that does this as soon as `there` has seen what it waits for.
 fn kill_in(operator: &Operator, args: &[&str], there: impl FnOnce(&Going)) {
@@ -41,31 +57,19 @@ fn killed_and_rolled_back(v1: Release, there: impl FnOnce(&Going, &Operator, &Ho
     operator.run(&["resume"]).ended(0, &["nothing was left"]);
 }
 
-#[test]
 fn in_preflight() {
-    if lab::skip() {
-        return;
-    }
     killed_and_updated(Release::good("v1"), Release::good("v2"), |going, operator, _| {
         going.wait("the step", || operator.was("prepare/Preflight#1"));
     });
 }
 
-#[test]
 fn in_record() {
-    if lab::skip() {
-        return;
-    }
     killed_and_updated(Release::good("v1"), Release::good("v2"), |going, operator, _| {
         going.wait("the step", || operator.was("prepare/Record#1"));
     });
 }
 
-#[test]
 fn in_fetch() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -79,11 +83,7 @@ fn in_fetch() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn in_the_checkout_of_git() {
-    if lab::skip() {
-        return;
-    }
     let v2 = Release::good("v2").slow_files(6).many_files(300);
     killed_and_updated(Release::good("v1"), v2, |going, _, host| {
         let marker = host.path("/var/lib/app/checking-out");
@@ -91,11 +91,7 @@ fn in_the_checkout_of_git() {
     });
 }
 
-#[test]
 fn in_install() {
-    if lab::skip() {
-        return;
-    }
     killed_and_updated(
         Release::good("v1"),
         Release::good("v2").install(Install::Slow(4)),
@@ -103,32 +99,20 @@ fn in_install() {
     );
 }
 
-#[test]
 fn in_restart() {
-    if lab::skip() {
-        return;
-    }
     let v1 = Release::good("v1").serve(Serve::SlowStop(4));
     killed_and_updated(v1, Release::good("v2"), |going, _, host| {
         going.wait("the stop", || host.unit_property("app.service", "ActiveState") == "deactivating");
     });
 }
 
-#[test]
 fn in_verify() {
-    if lab::skip() {
-        return;
-    }
     killed_and_updated(Release::good("v1"), Release::good("v2"), |going, operator, _| {
         going.wait("the step", || operator.was("update/Verify#1"));
     });
 }
 
-#[test]
 fn in_the_checkout_of_a_rollback() {
-    if lab::skip() {
-        return;
-    }
     // The first checkout of v1 was before the host became slow: so what begins to be slow is the rollback's.
     killed_and_rolled_back(Release::good("v1").slow_files(6).many_files(300), |going, _, host| {
         let marker = host.path("/var/lib/app/checking-out");
@@ -136,41 +120,25 @@ fn in_the_checkout_of_a_rollback() {
     });
 }
 
-#[test]
 fn in_the_install_of_a_rollback() {
-    if lab::skip() {
-        return;
-    }
     killed_and_rolled_back(Release::good("v1").install(Install::Slow(4)), |going, _, host| {
         going.wait_install(host, "v1", 2);
     });
 }
 
-#[test]
 fn in_the_restart_of_a_rollback() {
-    if lab::skip() {
-        return;
-    }
     killed_and_rolled_back(Release::good("v1"), |going, operator, _| {
         going.wait("the step", || operator.was("rollback/Restart#1"));
     });
 }
 
-#[test]
 fn in_the_verify_of_a_rollback() {
-    if lab::skip() {
-        return;
-    }
     killed_and_rolled_back(Release::good("v1"), |going, operator, _| {
         going.wait("the step", || operator.was("rollback/Verify#1"));
     });
 }
 
-#[test]
 fn in_a_rollback_that_was_asked_for() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new(), Release::good("v1").install(Install::Slow(4)));
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -181,11 +149,7 @@ fn in_a_rollback_that_was_asked_for() {
     assert_eq!(installs_of(&host, "v1"), 2);
 }
 
-#[test]
 fn and_the_next_update_brings_it_to_its_end_first() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, _) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(4)));

@@ -2,17 +2,25 @@
 
 use std::fs;
 
-use uphaul_tests::lab::{self, HostSpec, Release, Rights};
+use uphaul_tests::lab::{HostSpec, Release, Rights};
 
 use super::operator::Operator;
 use super::proof::{connections_and_commands, runs};
 use super::{host_with, usual};
 
-#[test]
+scenarios!(
+    a_changed_file,
+    an_untracked_file_in_the_way,
+    an_unknown_ref,
+    a_host_that_is_down,
+    a_wrong_host_key,
+    a_wrong_user_key,
+    no_right_to_restart,
+    a_full_disk,
+    a_lock_of_git_that_somebody_left
+);
+
 fn a_changed_file() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -34,11 +42,7 @@ fn a_changed_file() {
     assert!(kept.contains("mended by hand"), "{kept}");
 }
 
-#[test]
 fn an_untracked_file_in_the_way() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").file("notes/today.txt", "of the release\n"));
@@ -52,11 +56,7 @@ fn an_untracked_file_in_the_way() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn an_unknown_ref() {
-    if lab::skip() {
-        return;
-    }
     let (_origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     operator.run(&["update", "web-1", "--to", "nowhere"]).ended(2, &["no branch and no tag nowhere"]);
@@ -68,11 +68,7 @@ fn an_unknown_ref() {
     operator.left_nothing(&host);
 }
 
-#[test]
 fn a_host_that_is_down() {
-    if lab::skip() {
-        return;
-    }
     let (origin, mut host, v1) = usual();
     let second = HostSpec::new().boot(&origin);
     second.wait_healthy();
@@ -91,11 +87,7 @@ fn a_host_that_is_down() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn a_wrong_host_key() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let v2 = origin.commit(Release::good("v2"));
     for known in [host.wrong_known_hosts(), host.empty_known_hosts()] {
@@ -112,11 +104,7 @@ fn a_wrong_host_key() {
     assert_eq!(connections_and_commands(&host).0, 0, "nobody was let in");
 }
 
-#[test]
 fn a_wrong_user_key() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     origin.commit(Release::good("v2"));
     let operator = Operator::of(&[&host]).set("executor.openssh.identity", host.wrong_identity());
@@ -129,11 +117,7 @@ fn a_wrong_user_key() {
     operator.left_nothing(&host);
 }
 
-#[test]
 fn no_right_to_restart() {
-    if lab::skip() {
-        return;
-    }
     let other = "deploy ALL=(root) NOPASSWD: /usr/bin/true\n";
     let with_other = |spec: HostSpec| spec.file("/etc/sudoers.d/other", 0o440, other);
     let (none, asks) = (Rights::None, Rights::AsksPassword);
@@ -160,11 +144,7 @@ fn no_right_to_restart() {
     }
 }
 
-#[test]
 fn a_full_disk() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().small_disk(160), Release::good("v1"));
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -178,11 +158,7 @@ fn a_full_disk() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn a_lock_of_git_that_somebody_left() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));

@@ -1,10 +1,24 @@
 //! Releases that do not work: the host comes back from each.
 
-use uphaul_tests::lab::{self, HostSpec, Install, Release, Rights, Serve, Unit};
+use uphaul_tests::lab::{HostSpec, Install, Release, Rights, Serve, Unit};
 
 use super::operator::Operator;
 use super::proof::nothing_runs;
 use super::{host_with, usual};
+
+scenarios!(
+    the_service_exits_at_once,
+    the_service_runs_and_does_not_answer,
+    the_service_answers_that_it_is_ill,
+    the_service_dies_eight_seconds_after_its_start,
+    a_crash_loop_under_restart_always,
+    a_slow_crash_loop_under_restart_always,
+    the_install_fails,
+    the_install_hangs,
+    the_install_hangs_and_has_a_child_in_a_session_of_its_own,
+    the_install_rewrites_a_tracked_file_twice_in_a_row,
+    the_install_fills_the_disk
+);
 
 /// Updates the usual host to a release, which fails; gives why.
 fn comes_back(spec: HostSpec, release: Release, keys: &[(&str, &str)]) -> String {
@@ -19,72 +33,44 @@ fn comes_back(spec: HostSpec, release: Release, keys: &[(&str, &str)]) -> String
     operator.causes()
 }
 
-#[test]
 fn the_service_exits_at_once() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").serve(Serve::ExitsAtOnce);
     let why = comes_back(HostSpec::new(), release, &[]);
     assert!(why.starts_with("update/Verify: ") && why.contains("app.service is failed"), "{why}");
     assert!(why.contains("dying: at once"), "the end of its journal is kept: {why}");
 }
 
-#[test]
 fn the_service_runs_and_does_not_answer() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").serve(Serve::Deaf);
     let why = comes_back(HostSpec::new(), release, &[("timeouts.verify", "8s")]);
     assert!(why.starts_with("update/Verify: not healthy for 2 s within 8 s: http://"), "{why}");
 }
 
-#[test]
 fn the_service_answers_that_it_is_ill() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").serve(Serve::Sick);
     let why = comes_back(HostSpec::new(), release, &[("timeouts.verify", "8s")]);
     assert!(why.starts_with("update/Verify: ") && why.contains("500"), "{why}");
 }
 
-#[test]
 fn the_service_dies_eight_seconds_after_its_start() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").serve(Serve::DiesAfter(8));
     let why = comes_back(HostSpec::new(), release, &[("timeouts.healthy", "10s")]);
     assert!(why.starts_with("update/Verify: ") && why.contains("app.service is failed"), "{why}");
 }
 
-#[test]
 fn a_crash_loop_under_restart_always() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").serve(Serve::ExitsAtOnce);
     let why = comes_back(HostSpec::new().unit(Unit::RestartAlways), release, &[]);
     assert!(why.starts_with("update/Verify: ") && why.contains("app.service"), "{why}");
 }
 
-#[test]
 fn a_slow_crash_loop_under_restart_always() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").serve(Serve::DiesAfter(2));
     let why = comes_back(HostSpec::new().unit(Unit::RestartAlways), release, &[("timeouts.healthy", "6s")]);
     assert!(why.starts_with("update/Verify: "), "{why}");
 }
 
-#[test]
 fn the_install_fails() {
-    if lab::skip() {
-        return;
-    }
     let why = comes_back(HostSpec::new(), Release::good("v2").install(Install::Fails), &[]);
     assert!(
         why.starts_with("update/Install: exit 1") && why.contains("no package of this name: left-sail"),
@@ -92,11 +78,7 @@ fn the_install_fails() {
     );
 }
 
-#[test]
 fn the_install_hangs() {
-    if lab::skip() {
-        return;
-    }
     let limit = [("timeouts.install", "6s")];
     for rights in [Rights::Full, Rights::Minimal] {
         let spec = HostSpec::new().rights(rights);
@@ -105,11 +87,7 @@ fn the_install_hangs() {
     }
 }
 
-#[test]
 fn the_install_hangs_and_has_a_child_in_a_session_of_its_own() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]).set("timeouts.install", "6s");
     let v2 = origin.commit(Release::good("v2").install(Install::HangsSetsid));
@@ -122,11 +100,7 @@ fn the_install_hangs_and_has_a_child_in_a_session_of_its_own() {
     operator.is_rolled_back(&host, &v1, &v2);
 }
 
-#[test]
 fn the_install_rewrites_a_tracked_file_twice_in_a_row() {
-    if lab::skip() {
-        return;
-    }
     let rewrites = |label: &str| Release::good(label).install(Install::RewritesLockfile);
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
@@ -144,11 +118,7 @@ fn the_install_rewrites_a_tracked_file_twice_in_a_row() {
     operator.is_updated(&host, &v3, &v2);
 }
 
-#[test]
 fn the_install_fills_the_disk() {
-    if lab::skip() {
-        return;
-    }
     let release = Release::good("v2").install(Install::Writes(1 << 30));
     let why = comes_back(HostSpec::new().small_disk(160), release, &[]);
     assert!(why.starts_with("update/Install: "), "{why}");

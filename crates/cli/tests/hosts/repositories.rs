@@ -5,11 +5,16 @@ use uphaul_tests::lab::{self, Host, HostSpec, Release, Serve};
 use super::operator::Operator;
 use super::usual;
 
-#[test]
+scenarios!(
+    a_shallow_clone,
+    a_submodule,
+    tags_and_short_hashes,
+    a_branch_that_was_pushed_by_force,
+    a_host_with_another_url,
+    an_origin_that_is_not_there
+);
+
 fn a_shallow_clone() {
-    if lab::skip() {
-        return;
-    }
     let origin = lab::Origin::start();
     origin.commit(Release::good("v0"));
     let v1 = origin.commit(Release::good("v1"));
@@ -28,11 +33,7 @@ fn a_shallow_clone() {
     operator.is_updated(&host, &v2, &v1);
 }
 
-#[test]
 fn a_submodule() {
-    if lab::skip() {
-        return;
-    }
     let origin = lab::Origin::start();
     let (one, two) = (origin.submodule_commit("one"), origin.submodule_commit("two"));
     let v1 = origin.commit(Release::good("v1").submodule(&one));
@@ -52,11 +53,7 @@ fn a_submodule() {
     assert_eq!(has(&host), "two");
 }
 
-#[test]
 fn tags_and_short_hashes() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -77,11 +74,7 @@ fn tags_and_short_hashes() {
     operator.is_updated(&host, &v4, &v2);
 }
 
-#[test]
 fn a_branch_that_was_pushed_by_force() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -101,11 +94,7 @@ fn a_branch_that_was_pushed_by_force() {
     operator.is_updated(&host, &v3, &v2);
 }
 
-#[test]
 fn a_host_with_another_url() {
-    if lab::skip() {
-        return;
-    }
     let (origin, first, v1) = usual();
     let other = format!("git://{}/app", origin.address());
     let second = HostSpec::new().after_clone(&format!("git remote set-url origin {other}")).boot(&origin);
@@ -121,11 +110,7 @@ fn a_host_with_another_url() {
     super::proof::runs(&second, &v2);
 }
 
-#[test]
 fn an_origin_that_is_not_there() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let gone = format!("git://{}/gone.git", origin.address());

@@ -1,16 +1,17 @@
 //! Ctrl-C, once and twice.
 
-use uphaul_tests::lab::{self, HostSpec, Install, Release};
+use uphaul_tests::lab::{HostSpec, Install, Release};
 
 use super::operator::{Operator, installs_of};
 use super::proof::runs;
 use super::usual;
 
-#[test]
+scenarios!(
+    once_brings_those_begun_to_their_end_and_begins_no_other,
+    twice_stops_now_and_says_which_hosts_are_in_the_middle
+);
+
 fn once_brings_those_begun_to_their_end_and_begins_no_other() {
-    if lab::skip() {
-        return;
-    }
     let (origin, first, v1) = usual();
     let second = HostSpec::new().boot(&origin);
     second.wait_healthy();
@@ -33,11 +34,7 @@ fn once_brings_those_begun_to_their_end_and_begins_no_other() {
     runs(other, &v2);
 }
 
-#[test]
 fn twice_stops_now_and_says_which_hosts_are_in_the_middle() {
-    if lab::skip() {
-        return;
-    }
     let (origin, first, v1) = usual();
     let second = HostSpec::new().boot(&origin);
     second.wait_healthy();

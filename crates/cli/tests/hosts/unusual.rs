@@ -6,13 +6,20 @@ use super::operator::Operator;
 use super::proof::{connections_and_commands, runs};
 use super::{host_with, usual};
 
+scenarios!(
+    no_inodes_are_left,
+    the_install_uses_all_inodes_up,
+    a_user_without_linger,
+    a_unit_of_which_nothing_stays,
+    a_unit_that_only_does_something_and_stays_active,
+    one_session_at_a_time,
+    edits_by_hand_come_back_with_a_rollback,
+    the_first_host_cannot_tell_what_a_ref_means
+);
+
 const MAIN: [&str; 4] = ["update", "web-1", "--to", "main"];
 
-#[test]
 fn no_inodes_are_left() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().few_inodes(4000), Release::good("v1"));
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2"));
@@ -26,11 +33,7 @@ fn no_inodes_are_left() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn the_install_uses_all_inodes_up() {
-    if lab::skip() {
-        return;
-    }
     let (origin, host, v1) = host_with(HostSpec::new().few_inodes(4000), Release::good("v1"));
     // What git does not know is the install's to remove.
     let install = "rm -rf node_modules/many; bun install && ! grep -qx label=v2 release || \
@@ -42,11 +45,7 @@ fn the_install_uses_all_inodes_up() {
     operator.is_rolled_back(&host, &v1, &v2);
 }
 
-#[test]
 fn a_user_without_linger() {
-    if lab::skip() {
-        return;
-    }
     let origin = lab::Origin::start();
     let v1 = origin.commit(Release::good("v1"));
     let spec = HostSpec::new().user_unit_without_linger().rights(Rights::None);
@@ -68,11 +67,7 @@ fn a_user_without_linger() {
     operator.is_updated(&host, &v1, &v2);
 }
 
-#[test]
 fn a_unit_of_which_nothing_stays() {
-    if lab::skip() {
-        return;
-    }
     let origin = lab::Origin::start();
     let v1 = origin.commit(Release::good("v1"));
     let host = HostSpec::new().unit(Unit::Oneshot).boot(&origin);
@@ -88,11 +83,7 @@ fn a_unit_of_which_nothing_stays() {
     operator.left_nothing(&host);
 }
 
-#[test]
 fn a_unit_that_only_does_something_and_stays_active() {
-    if lab::skip() {
-        return;
-    }
     let origin = lab::Origin::start();
     origin.commit(Release::good("v1"));
     let host = HostSpec::new().unit(Unit::OneshotRemains).boot(&origin);
@@ -121,11 +112,7 @@ fn a_unit_that_only_does_something_and_stays_active() {
     operator.left_nothing(&host);
 }
 
-#[test]
 fn one_session_at_a_time() {
-    if lab::skip() {
-        return;
-    }
     let spec = HostSpec::new().sshd("LogLevel VERBOSE").sshd("MaxSessions 1");
     let (origin, host, v1) = host_with(spec, Release::good("v1"));
     let operator = Operator::of(&[&host]);
@@ -138,11 +125,7 @@ fn one_session_at_a_time() {
     operator.is_rolled_back(&host, &v2, &v3);
 }
 
-#[test]
 fn edits_by_hand_come_back_with_a_rollback() {
-    if lab::skip() {
-        return;
-    }
     for dirty in ["stash", "discard"] {
         let (origin, host, v1) = usual();
         let operator = Operator::of(&[&host]).set("service.dirty", dirty);
@@ -178,11 +161,7 @@ fn edits_by_hand_come_back_with_a_rollback() {
     }
 }
 
-#[test]
 fn the_first_host_cannot_tell_what_a_ref_means() {
-    if lab::skip() {
-        return;
-    }
     let (origin, first, v1) = usual();
     let second = HostSpec::new().boot(&origin);
     second.wait_healthy();
