@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
 use uphaul_exec_command::{CommandExecutor, Template};
+use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor};
 use uphaul_exec_local::LocalExecutor;
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
@@ -34,6 +35,19 @@ pub const BACKENDS: &[Backend] = &[
                 program: None,
             };
             Ok(Arc::new(OpensshExecutor::new(config)?))
+        },
+        lacks: &[],
+    },
+    Backend {
+        name: "libssh2",
+        executor: |access| {
+            let config = Libssh2Config {
+                config: Some(access.config.clone()),
+                identity: access.identity.clone(),
+                known_hosts: Some(access.known_hosts.clone()),
+                ..Libssh2Config::default()
+            };
+            Ok(Arc::new(Libssh2Executor::new(config, &|_| None)?))
         },
         lacks: &[],
     },

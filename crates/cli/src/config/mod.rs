@@ -68,6 +68,21 @@ pub struct OpensshOptions {
     pub known_hosts: Option<PathBuf>,
 }
 
+/// How the SSH client in this process is used; none leaves it OpenSSH's own default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Libssh2Options {
+    /// An ssh_config, absolute.
+    pub config: Option<PathBuf>,
+    /// Key files, absolute; tried in this order.
+    pub identity: Vec<PathBuf>,
+    /// The file with the known host keys, absolute.
+    pub known_hosts: Option<PathBuf>,
+    /// Whether the key of a host that is not known is added to it.
+    pub accept_new: bool,
+    /// The variable with the passphrase of encrypted keys.
+    pub passphrase_env: Option<String>,
+}
+
 /// How much happens at once, and how long others wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetLimits {
@@ -96,6 +111,8 @@ pub struct Config {
     pub command: Option<Template>,
     /// How the system's ssh is used.
     pub openssh: OpensshOptions,
+    /// How the SSH client in this process is used.
+    pub libssh2: Libssh2Options,
     /// Time limits of a run.
     pub limits: plan::Limits,
     /// How often a step may be begun before it has failed.
@@ -164,6 +181,17 @@ fn read_config(
             around,
         ),
     };
+    let libssh2 = Libssh2Options {
+        config: reader.local_path("executor.libssh2.config", base("executor.libssh2.config"), around),
+        identity: reader.local_paths("executor.libssh2.identity", base("executor.libssh2.identity"), around),
+        known_hosts: reader.local_path(
+            "executor.libssh2.known_hosts",
+            base("executor.libssh2.known_hosts"),
+            around,
+        ),
+        accept_new: reader.text("executor.libssh2.host_key") == Some("accept-new"),
+        passphrase_env: reader.text("executor.libssh2.passphrase_env").map(ToOwned::to_owned),
+    };
     problems.append(&mut reader.problems);
     Some(Config {
         profile,
@@ -172,6 +200,7 @@ fn read_config(
         rules,
         command,
         openssh,
+        libssh2,
         limits: limits?,
         attempts_max: attempts_max?,
         fleet: fleet?,

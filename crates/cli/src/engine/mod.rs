@@ -7,6 +7,8 @@ mod resolve;
 mod work;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,18 +18,20 @@ use uphaul_core::ids::{RefName, Revision, RunId};
 use uphaul_core::plan::{Goal, PLAN_VERSION, Plan};
 use uphaul_core::ports::{RemoteExecutor, Target};
 use uphaul_exec_command::CommandExecutor;
+use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor, NewKeys};
 use uphaul_exec_local::LocalExecutor;
 use uphaul_exec_mock::{MockExecutor, MockFleet};
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 use uphaul_store::process::this_owner;
 use uphaul_store::{Host, Owner, Store};
+use zeroize::Zeroizing;
 
 pub(crate) use look::Look;
 pub(crate) use resolve::Resolved;
 pub(crate) use work::{Ask, Job, To, previous_of};
 
 use crate::clock::SystemClock;
-use crate::config::{Backend, Config, OpensshOptions, facts};
+use crate::config::{Backend, Config, Libssh2Options, OpensshOptions, facts};
 use crate::error::CliError;
 
 /// Everything that a command needs to work on hosts. Cheap to clone.
@@ -188,9 +192,28 @@ pub(crate) fn executor(backend: Backend, config: &Config) -> Result<Arc<dyn Remo
         }
         Backend::Local => Ok(Arc::new(LocalExecutor::new())),
         Backend::Mock => Ok(Arc::new(MockExecutor::new(MockFleet::open()))),
-        Backend::Libssh2 => Err(CliError::config("this build has no libssh2 backend yet")
-            .hint("set executor.backend = \"openssh\", or say `--executor openssh`")),
+        Backend::Libssh2 => libssh2(config),
     }
+}
+
+fn libssh2(config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
+    let Libssh2Options { config, identity, known_hosts, accept_new, passphrase_env } = config.libssh2.clone();
+    let host_key = if accept_new { NewKeys::AcceptNew } else { NewKeys::Strict };
+    let config = Libssh2Config { config, identity, known_hosts, host_key, passphrase_env };
+    let executor = Libssh2Executor::new(config, &ask_passphrase);
+    executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
+        CliError::host("hosts cannot be reached by libssh2 from this machine").cause(error.detail)
+    })
+}
+
+/// Asks for the passphrase of a key, where somebody can be asked.
+fn ask_passphrase(path: &Path) -> Option<Zeroizing<String>> {
+    let terminal = console::Term::stderr();
+    if !(std::io::stdin().is_terminal() && terminal.is_term()) {
+        return None;
+    }
+    terminal.write_str(&format!("passphrase of {}: ", path.display())).ok()?;
+    terminal.read_secure_line().ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
 }
 
 /// Hosts by name, for tasks that are begun by name.

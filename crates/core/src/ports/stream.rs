@@ -185,6 +185,11 @@ impl<'a> Exchange<'a> {
         self.stdout.over() && self.stderr.over()
     }
 
+    /// The error of one that is [`Broken::Overdue`].
+    pub fn overdue(&self, place: &str) -> ExecError {
+        Broken::Overdue.into_error(place, self.command)
+    }
+
     /// After how long without an end it is [`Broken::Overdue`].
     pub fn overdue_after(&self) -> Duration {
         overdue_after(self.command)

@@ -1,0 +1,258 @@
+//! What a keyword of ssh_config sets. The first value counts, except where values are gathered.
+
+use crate::dial::Family;
+
+use super::pattern;
+use super::words::Line;
+
+/// Values for one host, as they stand in the files; tokens are not replaced yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) hostname: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) identity: Vec<String>,
+    pub(crate) certificate: Vec<String>,
+    pub(crate) identities_only: Option<bool>,
+    pub(crate) identity_agent: Option<String>,
+    /// Where `ProxyJump` leads, or `none`.
+    pub(crate) jump: Option<String>,
+    pub(crate) known_hosts: Option<Vec<String>>,
+    pub(crate) global_known_hosts: Option<Vec<String>>,
+    pub(crate) host_key_alias: Option<String>,
+    pub(crate) hash_known_hosts: Option<bool>,
+    pub(crate) family: Option<Family>,
+    pub(crate) kex: Option<String>,
+    pub(crate) ciphers: Option<String>,
+    pub(crate) macs: Option<String>,
+    pub(crate) host_key_algorithms: Option<String>,
+    pub(crate) ignore_unknown: Option<String>,
+}
+
+/// What came of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It is done, or has no meaning here.
+    Done,
+    /// It would change where or how we connect, and cannot be done.
+    Cannot(&'static str),
+    /// It makes no sense.
+    Wrong(String),
+}
+
+/// Keywords without a meaning for what Uphaul does, or that Uphaul decides itself with every executor: forwardings,
+/// terminals, questions, time limits, what is printed, other ways to log in, and the sharing of connections.
+const PASSED_OVER: &[&str] = &[
+    "addkeystoagent",
+    "batchmode",
+    "canonicaldomains",
+    "canonicalizefallbacklocal",
+    "canonicalizemaxdots",
+    "canonicalizepermittedcnames",
+    "casignaturealgorithms",
+    "challengeresponseauthentication",
+    "channeltimeout",
+    "checkhostip",
+    "cipher",
+    "clearallforwardings",
+    "compression",
+    "compressionlevel",
+    "connectionattempts",
+    "connecttimeout",
+    "controlmaster",
+    "controlpath",
+    "controlpersist",
+    "dynamicforward",
+    "enableescapecommandline",
+    "enablesshkeysign",
+    "escapechar",
+    "exitonforwardfailure",
+    "fingerprinthash",
+    "forkafterauthentication",
+    "forwardagent",
+    "forwardx11",
+    "forwardx11timeout",
+    "forwardx11trusted",
+    "gatewayports",
+    "gssapiauthentication",
+    "gssapiclientidentity",
+    "gssapidelegatecredentials",
+    "gssapikeyexchange",
+    "gssapikexalgorithms",
+    "gssapirenewalforcesrekey",
+    "gssapiserveridentity",
+    "gssapitrustdns",
+    "hostbasedacceptedalgorithms",
+    "hostbasedauthentication",
+    "hostbasedkeytypes",
+    "ipqos",
+    "kbdinteractiveauthentication",
+    "kbdinteractivedevices",
+    "localcommand",
+    "localforward",
+    "loglevel",
+    "logverbose",
+    "nohostauthenticationforlocalhost",
+    "numberofpasswordprompts",
+    "obscurekeystroketiming",
+    "passwordauthentication",
+    "permitlocalcommand",
+    "permitremoteopen",
+    "protocol",
+    "proxyusefdpass",
+    "rekeylimit",
+    "remotecommand",
+    "remoteforward",
+    "requesttty",
+    "requiredrsasize",
+    "rhostsrsaauthentication",
+    "rsaauthentication",
+    "securitykeyprovider",
+    "sendenv",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "sessiontype",
+    "smartcarddevice",
+    "stdinnull",
+    "streamlocalbindmask",
+    "streamlocalbindunlink",
+    "stricthostkeychecking",
+    "syslogfacility",
+    "tag",
+    "tcpkeepalive",
+    "tunnel",
+    "tunneldevice",
+    "updatehostkeys",
+    "useprivilegedport",
+    "userkeychain",
+    "usekeychain",
+    "useroaming",
+    "visualhostkey",
+    "warnweakcrypto",
+    "xauthlocation",
+    "verifyhostkeydns",
+    "versionaddendum",
+];
+
+impl Options {
+    /// Takes a line that counts for the host.
+    pub(crate) fn apply(&mut self, line: &Line) -> Applied {
+        let keyword = line.keyword.as_str();
+        if PASSED_OVER.contains(&keyword) {
+            return Applied::Done;
+        }
+        let Some(first) = line.args.first().filter(|arg| !arg.is_empty()) else {
+            return if self.is_ignored(keyword) {
+                Applied::Done
+            } else {
+                Applied::Wrong(format!("{keyword} has no value"))
+            };
+        };
+        let text = || first.clone();
+        match keyword {
+            "hostname" => set(&mut self.hostname, Ok(text())),
+            "user" => set(&mut self.user, Ok(text())),
+            "port" => set(&mut self.port, port(first)),
+            "identityfile" => gather(&mut self.identity, text()),
+            "certificatefile" => gather(&mut self.certificate, text()),
+            "identitiesonly" => set(&mut self.identities_only, flag(first)),
+            "identityagent" => set(&mut self.identity_agent, Ok(text())),
+            "proxyjump" => set(&mut self.jump, Ok(text())),
+            "userknownhostsfile" => set(&mut self.known_hosts, Ok(line.args.clone())),
+            "globalknownhostsfile" => set(&mut self.global_known_hosts, Ok(line.args.clone())),
+            "hostkeyalias" => set(&mut self.host_key_alias, Ok(text())),
+            "hashknownhosts" => set(&mut self.hash_known_hosts, flag(first)),
+            "addressfamily" => set(&mut self.family, family(first)),
+            "kexalgorithms" => set(&mut self.kex, Ok(text())),
+            "ciphers" => set(&mut self.ciphers, Ok(text())),
+            "macs" => set(&mut self.macs, Ok(text())),
+            "hostkeyalgorithms" => set(&mut self.host_key_algorithms, Ok(text())),
+            "ignoreunknown" => set(&mut self.ignore_unknown, Ok(line.args.join(","))),
+            "proxycommand" => self.proxy_command(first),
+            keyword => self.other(keyword, first),
+        }
+    }
+
+    /// `ProxyCommand` and `ProxyJump` are one value: the first of both counts.
+    fn proxy_command(&mut self, first: &str) -> Applied {
+        match (&self.jump, first) {
+            (Some(_), _) => Applied::Done,
+            (None, "none") => set(&mut self.jump, Ok("none".to_owned())),
+            (None, _) => Applied::Cannot("ProxyCommand"),
+        }
+    }
+
+    /// Keywords that only do no harm with some values.
+    fn other(&self, keyword: &str, first: &str) -> Applied {
+        let is = |values: &[&str]| values.contains(&first.to_lowercase().as_str());
+        let none = || is(&["none"]);
+        let no = || is(&["no", "false"]);
+        let (harmless, name) = match keyword {
+            "canonicalizehostname" => (no(), "CanonicalizeHostname"),
+            "bindaddress" => (false, "BindAddress"),
+            "bindinterface" => (false, "BindInterface"),
+            "knownhostscommand" => (none(), "KnownHostsCommand"),
+            "revokedhostkeys" => (none(), "RevokedHostKeys"),
+            "pkcs11provider" => (none(), "PKCS11Provider"),
+            "setenv" => (false, "SetEnv"),
+            "pubkeyauthentication" => (!no(), "PubkeyAuthentication no"),
+            "preferredauthentications" => {
+                (first.split(',').any(|way| way == "publickey"), "PreferredAuthentications without publickey")
+            }
+            // What is added to the list is what libssh2 does with old servers anyway.
+            "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => {
+                (first.starts_with(['+', '^']), "PubkeyAcceptedAlgorithms")
+            }
+            _ if self.is_ignored(keyword) => (true, ""),
+            _ => return Applied::Wrong(format!("there is no keyword {keyword}")),
+        };
+        if harmless { Applied::Done } else { Applied::Cannot(name) }
+    }
+
+    fn is_ignored(&self, keyword: &str) -> bool {
+        self.ignore_unknown.as_deref().is_some_and(|patterns| pattern::list(patterns, keyword))
+    }
+}
+
+/// The first value counts; a later one is not even read.
+fn set<T>(place: &mut Option<T>, value: Result<T, String>) -> Applied {
+    if place.is_some() {
+        return Applied::Done;
+    }
+    match value {
+        Ok(value) => {
+            *place = Some(value);
+            Applied::Done
+        }
+        Err(why) => Applied::Wrong(why),
+    }
+}
+
+fn gather(place: &mut Vec<String>, value: String) -> Applied {
+    if !place.contains(&value) {
+        place.push(value);
+    }
+    Applied::Done
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        _ => Err(format!("{text:?} is neither yes nor no")),
+    }
+}
+
+/// Reads the number of a port.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("{text:?} is not a port"))
+}
+
+fn family(text: &str) -> Result<Family, String> {
+    match text.to_lowercase().as_str() {
+        "any" => Ok(Family::Any),
+        "inet" => Ok(Family::V4),
+        "inet6" => Ok(Family::V6),
+        _ => Err(format!("{text:?} is none of any, inet, inet6")),
+    }
+}

@@ -1,0 +1,188 @@
+//! From a target to a connection that is logged in, over all hosts in the way.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ssh2::MethodType;
+use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
+
+use crate::dial::{Dial, dial};
+use crate::link::{Caller, Halt, Link, SILENT_MAX_S, code, is_disconnect};
+use crate::login::{Refusal, login};
+use crate::route::{Hop, chosen, route};
+use crate::settings::Settings;
+use crate::stage::{Far, Stage};
+use crate::trust::{ALGORITHMS, Known};
+use crate::tunnel::{Tunnel, tunnel};
+
+/// A connection, and the tunnels that carry it.
+pub(crate) struct Connected {
+    pub(crate) link: Link,
+    /// Those in the way, in order.
+    pub(crate) tunnels: Vec<Tunnel>,
+}
+
+/// Connects. Nothing: nobody wants it any more.
+pub(crate) fn connect(
+    settings: &Settings,
+    target: &Target,
+    stage: &Arc<Stage>,
+    caller: Caller<'_>,
+) -> Result<Option<Connected>, ExecError> {
+    let until = Instant::now() + target.connect_timeout.min(Duration::from_secs(24 * 60 * 60));
+    let hops = route(settings, target)?;
+    let mut tunnels = Vec::new();
+    let mut through: Option<OwnedFd> = None;
+    for (i, hop) in hops.iter().enumerate() {
+        let connecting = Connecting { settings, hop, stage, caller, until };
+        let link = match connecting.run(through.take()) {
+            Ok(link) => link,
+            Err(Refusal::Halt(Halt::Gone)) => return Ok(None),
+            Err(Refusal::Error(error)) => return Err(error),
+            Err(Refusal::Halt(halt)) => return Err(connecting.halted(&halt, &tunnels)),
+        };
+        let Some(next) = hops.get(i + 1) else { return Ok(Some(Connected { link, tunnels })) };
+        stage.set(Far::Jump);
+        match tunnel(link, hop, next, caller, until) {
+            Ok((tunnel, socket)) => {
+                tunnels.push(tunnel);
+                through = Some(socket);
+            }
+            Err(Refusal::Halt(Halt::Gone)) => return Ok(None),
+            Err(Refusal::Error(error)) => return Err(error),
+            Err(Refusal::Halt(halt)) => return Err(connecting.halted(&halt, &tunnels)),
+        }
+    }
+    Err(crate::local("there is no host on the way to it"))
+}
+
+/// One host on the way.
+struct Connecting<'a> {
+    settings: &'a Settings,
+    hop: &'a Hop,
+    stage: &'a Stage,
+    caller: Caller<'a>,
+    until: Instant,
+}
+
+impl Connecting<'_> {
+    fn run(&self, through: Option<OwnedFd>) -> Result<Link, Refusal> {
+        let Self { settings, hop, stage, caller, until } = *self;
+        let known = Known::read(hop).map_err(Refusal::Error)?;
+        stage.set(Far::Nothing);
+        let socket = match through {
+            Some(socket) => socket,
+            None => self.socket()?,
+        };
+        stage.set(Far::Connected);
+        let failed = |error| Refusal::Halt(Halt::Failed(error));
+        let mut link = Link::new(socket).map_err(failed)?;
+        self.prefer(&link, &known)?;
+        link.call(caller, until, ssh2::Session::handshake).map_err(Refusal::Halt)?;
+        let shown = link.session().host_key().map(|(bytes, _)| bytes.to_vec());
+        known.check(hop, &shown.unwrap_or_default()).map_err(Refusal::Error)?;
+        stage.set(Far::Greeted);
+        login(settings, hop, &mut link, caller, until)?;
+        link.keep_alive();
+        Ok(link)
+    }
+
+    fn socket(&self) -> Result<OwnedFd, Refusal> {
+        let Hop { host, port, family, label, .. } = self.hop;
+        dial(host, *port, *family, self.caller, self.until).map_err(|error| match error {
+            Dial::Halt(halt) => Refusal::Halt(halt),
+            Dial::Refused(why) => {
+                let hint = if why.contains("refused") {
+                    ". The machine is there, but no SSH server listens at that port"
+                } else {
+                    ""
+                };
+                let detail = format!("cannot connect to {label}: {why}{hint}");
+                Refusal::Error(ExecError::before(ExecErrorKind::Connect, detail))
+            }
+        })
+    }
+
+    /// Says which algorithms may be used. Host keys of the kinds that are known come first.
+    fn prefer(&self, link: &Link, known: &Known) -> Result<(), Refusal> {
+        let said = &self.hop.algorithms;
+        let both = |a, b| [a, b];
+        for (method, said, what) in [
+            (both(MethodType::Kex, MethodType::Kex), &said.kex, "KexAlgorithms"),
+            (both(MethodType::CryptCs, MethodType::CryptSc), &said.ciphers, "Ciphers"),
+            (both(MethodType::MacCs, MethodType::MacSc), &said.macs, "MACs"),
+        ] {
+            let Some(said) = said else { continue };
+            for method in method {
+                let can = supported(link, method)?;
+                let own: Vec<String> = can.iter().map(|name| (*name).to_owned()).collect();
+                self.set(link, method, &chosen(Some(said), &own, &can), what)?;
+            }
+        }
+        let can = supported(link, MethodType::HostKey)?;
+        let known = known.algorithms(self.hop);
+        let (first, rest): (Vec<_>, Vec<_>) =
+            ALGORITHMS.iter().partition(|(kind, _)| known.iter().any(|known| known == kind));
+        let own = first.into_iter().chain(rest).flat_map(|(_, names)| names.iter());
+        let own: Vec<String> = own.filter(|name| can.contains(name)).map(|name| (*name).to_owned()).collect();
+        let list = chosen(said.host_key.as_deref(), &own, &can);
+        // A certificate would come in the stead of a key, and cannot be checked here.
+        let list: Vec<String> = list.into_iter().filter(|name| !name.contains("-cert-")).collect();
+        self.set(link, MethodType::HostKey, &list, "HostKeyAlgorithms")
+    }
+
+    fn set(&self, link: &Link, method: MethodType, list: &[String], what: &str) -> Result<(), Refusal> {
+        let label = &self.hop.label;
+        if list.is_empty() {
+            return Err(Refusal::Error(crate::local(format!(
+                "{label}: the backend libssh2 has none of the {what} that your ssh_config asks for; the backend openssh may"
+            ))));
+        }
+        link.session().method_pref(method, &list.join(",")).map_err(|error| {
+            Refusal::Error(crate::local(format!("{label}: {what} cannot be set: {}", error.message())))
+        })
+    }
+
+    /// The error of a connection that did not come about.
+    fn halted(&self, halt: &Halt, tunnels: &[Tunnel]) -> ExecError {
+        let label = &self.hop.label;
+        let why = match halt {
+            Halt::Gone => "it is not wanted any more".to_owned(),
+            Halt::TimeOver => return too_slow(&self.hop.target, label, self.stage),
+            Halt::Silent => format!("it was silent for {SILENT_MAX_S} s"),
+            Halt::Failed(error) => format!("{}{}", error.message(), self.advice(error)),
+        };
+        let carried =
+            tunnels.iter().find_map(Tunnel::why).map_or_else(String::new, |why| format!(" ({why})"));
+        ExecError::before(ExecErrorKind::Connect, format!("cannot connect to {label}: {why}{carried}"))
+    }
+
+    fn advice(&self, error: &ssh2::Error) -> &'static str {
+        let greeting = [libssh2_sys::LIBSSH2_ERROR_BANNER_RECV, libssh2_sys::LIBSSH2_ERROR_BANNER_SEND];
+        let early =
+            greeting.contains(&code(error)) || (self.stage.get() == Far::Connected && is_disconnect(error));
+        if early {
+            ". The server closed at once: too many log-ins at the same time (its MaxStartups; ours: \
+             `limits.connection_starts`), or a ban (fail2ban, PerSourcePenalties)"
+        } else if code(error) == libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE {
+            ". Maybe it offers only algorithms that are not used by default: allow them in your ssh_config, for this host \
+             alone, or use the backend openssh"
+        } else {
+            ""
+        }
+    }
+}
+
+/// The error of a host that was not logged in on when the time was over.
+pub(crate) fn too_slow(target: &Target, label: &str, stage: &Stage) -> ExecError {
+    let limit = target.connect_timeout.as_secs_f64();
+    let far = stage.get().words();
+    let detail =
+        format!("cannot connect to {label} within {limit} s: {far} (the limit is `timeouts.connect`)");
+    ExecError::before(ExecErrorKind::Connect, detail)
+}
+
+fn supported(link: &Link, method: MethodType) -> Result<Vec<&'static str>, Refusal> {
+    link.session().supported_algs(method).map_err(|error| Refusal::Halt(Halt::Failed(error)))
+}

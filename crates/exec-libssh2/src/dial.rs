@@ -1,0 +1,100 @@
+//! From a name to a socket. The system's resolver is asked, and each address is tried.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::link::{Caller, Halt};
+
+/// How many addresses of a name are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// Which addresses may be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Family {
+    #[default]
+    Any,
+    V4,
+    V6,
+}
+
+/// Why there is no socket.
+#[derive(Debug)]
+pub(crate) enum Dial {
+    /// It was not waited for to its end.
+    Halt(Halt),
+    /// No address could be connected to; what was tried and what came back.
+    Refused(String),
+}
+
+/// Connects. Each address has its share of the time that is left.
+pub(crate) fn dial(
+    host: &str,
+    port: u16,
+    family: Family,
+    caller: Caller<'_>,
+    until: Instant,
+) -> Result<OwnedFd, Dial> {
+    let addresses = resolve(host, port, family)?;
+    let mut tried = Vec::new();
+    for (i, address) in addresses.iter().enumerate() {
+        let left = until.saturating_duration_since(Instant::now());
+        let rest = u32::try_from(addresses.len() - i).unwrap_or(1);
+        let share = Instant::now() + (left / rest).max(Duration::from_millis(100)).min(left);
+        match connect(address, caller, share) {
+            Ok(socket) => return Ok(socket),
+            Err(Dial::Halt(Halt::TimeOver)) if addresses.len() > i + 1 => {
+                tried.push(format!("{address}: no answer"));
+            }
+            Err(Dial::Halt(halt)) => return Err(Dial::Halt(halt)),
+            Err(Dial::Refused(why)) => tried.push(format!("{address}: {why}")),
+        }
+    }
+    Err(Dial::Refused(tried.join("; ")))
+}
+
+fn resolve(host: &str, port: u16, family: Family) -> Result<Vec<SocketAddr>, Dial> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let found = (bare, port).to_socket_addrs();
+    let found = found.map_err(|error| {
+        Dial::Refused(format!(
+            "{host} cannot be looked up: {error}. Is the address right, and does this machine's name service answer?"
+        ))
+    })?;
+    let fits = |address: &SocketAddr| match family {
+        Family::Any => true,
+        Family::V4 => address.is_ipv4(),
+        Family::V6 => address.is_ipv6(),
+    };
+    let mut addresses: Vec<SocketAddr> = found.filter(fits).collect();
+    addresses.dedup();
+    addresses.truncate(ADDRESSES_MAX);
+    if addresses.is_empty() {
+        return Err(Dial::Refused(format!(
+            "{host} has no address of the family that AddressFamily asks for"
+        )));
+    }
+    Ok(addresses)
+}
+
+fn connect(address: &SocketAddr, caller: Caller<'_>, until: Instant) -> Result<OwnedFd, Dial> {
+    let refused = |error: std::io::Error| Dial::Refused(error.to_string());
+    let socket =
+        Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP)).map_err(refused)?;
+    socket.set_nonblocking(true).map_err(refused)?;
+    // Commands are small and answers are awaited.
+    socket.set_tcp_nodelay(true).map_err(refused)?;
+    match socket.connect(&(*address).into()) {
+        Ok(()) => return Ok(socket.into()),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(refused(error)),
+    }
+    while !caller.wait_for(socket.as_fd(), PollFlags::OUT, until).map_err(Dial::Halt)? {}
+    match socket.take_error().map_err(refused)? {
+        None => Ok(socket.into()),
+        Some(error) => Err(refused(error)),
+    }
+}

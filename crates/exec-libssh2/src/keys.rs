@@ -1,0 +1,150 @@
+//! Files with keys to log in with.
+
+use std::path::{Path, PathBuf};
+
+use ssh_key::{LineEnding, PrivateKey, PublicKey};
+use zeroize::Zeroizing;
+
+/// The most that a file of a key may have.
+const FILE_MAX: u64 = 256 * 1024;
+
+/// A key, as its files have it.
+#[derive(Clone)]
+pub(crate) struct Key {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its public half, where that can be told without a passphrase.
+    pub(crate) public: Option<PublicKey>,
+    /// Its private half.
+    pub(crate) material: Material,
+}
+
+/// The private half of a key.
+#[derive(Clone)]
+pub(crate) enum Material {
+    /// In the clear.
+    Open(Zeroizing<String>),
+    /// Encrypted, in OpenSSH's own format.
+    Locked(Zeroizing<String>),
+    /// In one of the old formats, maybe encrypted, which libssh2 reads itself.
+    Old {
+        /// The text.
+        text: Zeroizing<String>,
+        /// Whether it is encrypted.
+        locked: bool,
+    },
+    /// Somewhere else: in the agent.
+    Elsewhere,
+    /// In a piece of hardware.
+    Hardware,
+}
+
+/// Reads a key. Nothing: there is none.
+///
+/// # Errors
+/// There is something, which is no key or cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Option<Key>, String> {
+    let beside = public_beside(path);
+    let text = match text_of(path) {
+        Ok(Some(text)) => text,
+        Ok(None) | Err(_) if beside.is_some() => {
+            return Ok(beside.map(|public| Key {
+                path: path.to_owned(),
+                public: Some(public),
+                material: Material::Elsewhere,
+            }));
+        }
+        Ok(None) => return Ok(None),
+        Err(why) => return Err(why),
+    };
+    if let Ok(public) = PublicKey::from_openssh(text.trim()) {
+        return Ok(Some(Key { path: path.to_owned(), public: Some(public), material: Material::Elsewhere }));
+    }
+    if !text.contains("-----BEGIN ") {
+        return Err(format!("{} is no key to log in with", path.display()));
+    }
+    if !text.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
+        let locked = text.contains("ENCRYPTED");
+        return Ok(Some(Key {
+            path: path.to_owned(),
+            public: beside,
+            material: Material::Old { text, locked },
+        }));
+    }
+    let key = PrivateKey::from_openssh(text.as_bytes());
+    let key = key.map_err(|error| format!("the key {} cannot be read: {error}", path.display()))?;
+    let material = if is_hardware(key.public_key()) {
+        Material::Hardware
+    } else if key.is_encrypted() {
+        Material::Locked(text)
+    } else {
+        Material::Open(text)
+    };
+    Ok(Some(Key { path: path.to_owned(), public: Some(key.public_key().clone()), material }))
+}
+
+/// Whether the private half never leaves a piece of hardware.
+pub(crate) fn is_hardware(key: &PublicKey) -> bool {
+    key.algorithm().as_str().starts_with("sk-")
+}
+
+/// Decrypts a key.
+pub(crate) fn open(locked: &str, passphrase: &str) -> Result<Zeroizing<String>, String> {
+    let told = |error: ssh_key::Error| {
+        if error == ssh_key::Error::Crypto { "the passphrase is wrong".to_owned() } else { error.to_string() }
+    };
+    let key = PrivateKey::from_openssh(locked).and_then(|key| key.decrypt(passphrase)).map_err(told)?;
+    key.to_openssh(LineEnding::LF).map_err(told)
+}
+
+/// Whether the agent that the environment names has the key.
+pub(crate) fn agent_has(key: &Key) -> bool {
+    let Some(public) = key.public.as_ref().and_then(|public| public.to_bytes().ok()) else { return false };
+    let listed = || -> Result<bool, ssh2::Error> {
+        let session = ssh2::Session::new()?;
+        let mut agent = session.agent()?;
+        agent.connect()?;
+        agent.list_identities()?;
+        Ok(agent.identities()?.iter().any(|identity| identity.blob() == public))
+    };
+    std::env::var_os("SSH_AUTH_SOCK").is_some() && listed().unwrap_or(false)
+}
+
+/// The text of a certificate for a key: one word of the algorithm, one of the certificate.
+pub(crate) fn certificate(path: &Path) -> Option<ssh_key::Certificate> {
+    ssh_key::Certificate::from_openssh(text_of(path).ok()??.trim()).ok()
+}
+
+/// The certificate that lies beside a key.
+pub(crate) fn certificate_beside(path: &Path) -> PathBuf {
+    with_ending(path, "-cert.pub")
+}
+
+fn public_beside(path: &Path) -> Option<PublicKey> {
+    PublicKey::from_openssh(text_of(&with_ending(path, ".pub")).ok()??.trim()).ok()
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn text_of(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
+    let cannot = |why: String| format!("the key {} cannot be read: {why}", path.display());
+    match std::fs::metadata(path) {
+        Ok(data) if data.len() > FILE_MAX => {
+            return Err(cannot(format!("it has more than {FILE_MAX} bytes")));
+        }
+        Ok(data) if !data.is_file() => return Err(cannot("it is no file".into())),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(cannot(error.to_string())),
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
+    Ok(Some(Zeroizing::new(text)))
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

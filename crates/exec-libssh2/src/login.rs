@@ -1,0 +1,374 @@
+//! Logging in, in the order of OpenSSH: keys of the agent that the configuration names, other keys of the agent, keys in
+//! files.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use ssh_key::{HashAlg, PublicKey};
+use ssh2::Agent;
+use uphaul_core::ports::{ExecError, ExecErrorKind};
+use zeroize::Zeroizing;
+
+use crate::keys::{self, Key, Material};
+use crate::link::{Caller, Halt, Link, code, is_disconnect};
+use crate::route::Hop;
+use crate::settings::Settings;
+
+/// How many keys are offered; a server counts each and allows fewer.
+const OFFERS_MAX: usize = 64;
+
+/// Why nobody is logged in.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It was not waited for to its end, or the connection is gone.
+    Halt(Halt),
+    /// The server does not want us, or this machine has no key for it.
+    Error(ExecError),
+}
+
+/// One thing to log in with.
+enum Offer {
+    /// A key of the agent, by its place there.
+    Agent(usize),
+    /// A key of a file, and maybe a certificate of it.
+    File(Box<Key>, Option<Box<ssh_key::Certificate>>),
+}
+
+/// An agent and its keys.
+struct Held {
+    agent: Agent,
+    keys: Vec<ssh2::PublicKey>,
+}
+
+/// One log-in, and what came of it so far.
+pub(crate) struct Login<'a> {
+    settings: &'a Settings,
+    hop: &'a Hop,
+    link: &'a mut Link,
+    caller: Caller<'a>,
+    until: Instant,
+    /// Keys that were offered, as ssh names them.
+    offered: Vec<String>,
+    /// What could not be offered or used, and why.
+    notes: Vec<String>,
+}
+
+/// Logs in.
+pub(crate) fn login(
+    settings: &Settings,
+    hop: &Hop,
+    link: &mut Link,
+    caller: Caller<'_>,
+    until: Instant,
+) -> Result<(), Refusal> {
+    let (offered, notes) = (Vec::new(), Vec::new());
+    Login { settings, hop, link, caller, until, offered, notes }.run()
+}
+
+impl Login<'_> {
+    fn run(mut self) -> Result<(), Refusal> {
+        let user = self.hop.user.clone();
+        let ways =
+            self.link.call(self.caller, self.until, |session| session.auth_methods(&user).map(str::to_owned));
+        let ways = match ways {
+            Ok(ways) => ways,
+            // The server wants nothing.
+            Err(Halt::Failed(_)) if self.link.session().authenticated() => return Ok(()),
+            Err(halt) => return Err(Refusal::Halt(halt)),
+        };
+        if !ways.split(',').any(|way| way == "publickey") && !ways.is_empty() {
+            let why =
+                format!("it takes no keys, only: {ways}. The backend openssh knows more ways than libssh2");
+            return Err(self.refused(&why));
+        }
+        let held = self.agent();
+        for offer in self.offers(held.as_ref()).into_iter().take(OFFERS_MAX) {
+            let done = match &offer {
+                Offer::Agent(place) => {
+                    match held.as_ref().and_then(|held| Some((held, held.keys.get(*place)?))) {
+                        Some((held, key)) => self.offer_agent(&held.agent, key)?,
+                        None => false,
+                    }
+                }
+                Offer::File(key, certificate) => self.offer_file(key, certificate.as_deref())?,
+            };
+            if done {
+                return Ok(());
+            }
+        }
+        Err(self.none_accepted())
+    }
+
+    /// The agent, asked for its keys.
+    fn agent(&mut self) -> Option<Held> {
+        let path = self.hop.agent.as_ref()?;
+        let asked = || -> Result<Held, ssh2::Error> {
+            let mut agent = self.link.session().agent()?;
+            agent.set_identity_path(path)?;
+            agent.connect()?;
+            agent.list_identities()?;
+            Ok(Held { keys: agent.identities()?, agent })
+        };
+        match asked() {
+            Ok(held) => Some(held),
+            Err(error) => {
+                self.notes.push(format!(
+                    "the agent at {} did not answer: {}",
+                    path.display(),
+                    error.message()
+                ));
+                None
+            }
+        }
+    }
+
+    fn offers(&mut self, held: Option<&Held>) -> Vec<Offer> {
+        let held = held.map_or(&[][..], |held| held.keys.as_slice());
+        let files = self.files();
+        let is = |file: &Key, held: &ssh2::PublicKey| {
+            file.public
+                .as_ref()
+                .and_then(|public| public.to_bytes().ok())
+                .is_some_and(|own| own == held.blob())
+        };
+        let mut places = Vec::new();
+        for (file, _) in &files {
+            places.extend(
+                (0..held.len())
+                    .filter(|place| is(file, &held[*place]) && !places.contains(place))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        // A certificate of the agent belongs to a key that is named, as far as we can tell.
+        let certified =
+            |key: &ssh2::PublicKey| kind_of(key.blob()).is_some_and(|kind| kind.contains("-cert-"));
+        let others = (0..held.len()).filter(|place| !places.contains(place));
+        let others = others.filter(|place| !self.hop.identities_only || certified(&held[*place]));
+        places.extend(others.collect::<Vec<_>>());
+        let hardware =
+            |place: &usize| kind_of(held[*place].blob()).is_some_and(|kind| kind.starts_with("sk-"));
+        for place in places.iter().filter(|place| hardware(place)) {
+            let name = held[*place].comment();
+            self.notes.push(format!(
+                "{name} of the agent is a hardware key, which only the backend openssh can use"
+            ));
+        }
+        let mut offers: Vec<Offer> =
+            places.into_iter().filter(|place| !hardware(place)).map(Offer::Agent).collect();
+        for (file, certificate) in files {
+            if certificate.is_some() || !held.iter().any(|key| is(&file, key)) {
+                offers.push(Offer::File(Box::new(file), certificate.map(Box::new)));
+            }
+        }
+        offers
+    }
+
+    /// Keys in files with their certificates, in the order in which they are offered.
+    fn files(&mut self) -> Vec<(Key, Option<ssh_key::Certificate>)> {
+        let mut found = Vec::new();
+        for identity in &self.hop.identity {
+            let key = match keys::read(&identity.path) {
+                Ok(Some(key)) => key,
+                Ok(None) if !identity.named => continue,
+                Ok(None) => {
+                    self.notes.push(format!("{} does not exist", identity.path.display()));
+                    continue;
+                }
+                Err(why) => {
+                    self.notes.push(why);
+                    continue;
+                }
+            };
+            let beside = keys::certificate_beside(&identity.path);
+            let certificates =
+                self.hop.certificate.iter().chain([&beside]).filter_map(|path| keys::certificate(path));
+            let own = certificates
+                .filter(|it| key.public.as_ref().is_some_and(|public| it.public_key() == public.key_data()));
+            found.extend(own.map(|certificate| (key.clone(), Some(certificate))));
+            found.push((key, None));
+        }
+        // Certificates first, as OpenSSH does.
+        found.sort_by_key(|(_, certificate)| certificate.is_none());
+        found
+    }
+
+    fn offer_agent(&mut self, agent: &Agent, key: &ssh2::PublicKey) -> Result<bool, Refusal> {
+        let user = self.hop.user.clone();
+        self.offered.push(match PublicKey::from_bytes(key.blob()) {
+            Ok(public) => format!("{} {} agent", key.comment(), named(&public)),
+            Err(_) => format!("{} agent", key.comment()),
+        });
+        let done = self.link.call(self.caller, self.until, |_| agent.userauth(&user, key));
+        self.judge(done).map(|verdict| match verdict {
+            Verdict::In => true,
+            Verdict::No => false,
+            Verdict::Unsigned(why) => {
+                self.notes.push(format!("the agent did not sign with {}: {why}", key.comment()));
+                false
+            }
+        })
+    }
+
+    fn offer_file(&mut self, key: &Key, certificate: Option<&ssh_key::Certificate>) -> Result<bool, Refusal> {
+        let path = key.path.display().to_string();
+        let (text, passphrase, locked) = match &key.material {
+            Material::Open(text) => (text, None, None),
+            Material::Locked(text) => (text, None, Some(text)),
+            Material::Old { text, locked: true } => (text, self.settings.passphrase(), None),
+            Material::Old { text, locked: false } => (text, None, None),
+            Material::Elsewhere => {
+                self.notes
+                    .push(format!("of {path} there is only the public half, and no agent has the other"));
+                return Ok(false);
+            }
+            Material::Hardware => {
+                self.notes.push(format!("{path} is a hardware key, which only the backend openssh can use"));
+                return Ok(false);
+            }
+        };
+        let public = match certificate {
+            Some(certificate) => certificate.to_openssh().ok(),
+            None => key.public.as_ref().and_then(|public| public.to_openssh().ok()),
+        };
+        let name =
+            key.public.as_ref().map_or_else(|| path.clone(), |public| format!("{path} {}", named(public)));
+        self.offered.push(if certificate.is_some() {
+            format!("{name} (with its certificate)")
+        } else {
+            name.clone()
+        });
+        match self.try_file(public.as_deref(), text, passphrase)? {
+            Verdict::In => Ok(true),
+            Verdict::No => Ok(false),
+            Verdict::Unsigned(why) => match locked {
+                Some(locked) => self.unlock(key, locked, public.as_deref(), &name),
+                None if passphrase.is_none()
+                    && matches!(key.material, Material::Old { locked: true, .. }) =>
+                {
+                    Err(self.closed(&name))
+                }
+                None => {
+                    self.notes.push(format!("{name} could not sign: {why}"));
+                    Ok(false)
+                }
+            },
+        }
+    }
+
+    /// The server takes the key: now its passphrase is worth having.
+    fn unlock(
+        &mut self,
+        key: &Key,
+        locked: &Zeroizing<String>,
+        public: Option<&str>,
+        name: &str,
+    ) -> Result<bool, Refusal> {
+        match self.settings.open(key, locked) {
+            Ok(Some(open)) => match self.try_file(public, &open, None)? {
+                Verdict::In => Ok(true),
+                Verdict::No => Ok(false),
+                Verdict::Unsigned(why) => {
+                    self.notes.push(format!("{name} could not sign: {why}"));
+                    Ok(false)
+                }
+            },
+            Ok(None) => Err(self.closed(name)),
+            Err(why) => Err(self.refused(&format!("it would accept the key {name}, but {why}"))),
+        }
+    }
+
+    fn try_file(
+        &mut self,
+        public: Option<&str>,
+        text: &str,
+        passphrase: Option<&str>,
+    ) -> Result<Verdict, Refusal> {
+        let user = self.hop.user.clone();
+        let done = self.link.call(self.caller, self.until, |session| {
+            session.userauth_pubkey_memory(&user, public, text, passphrase)
+        });
+        self.judge(done)
+    }
+
+    fn judge(&mut self, done: Result<(), Halt>) -> Result<Verdict, Refusal> {
+        let error = match done {
+            Ok(()) if self.link.session().authenticated() => return Ok(Verdict::In),
+            Ok(()) => return Ok(Verdict::No),
+            Err(Halt::Failed(error)) => error,
+            Err(halt) => return Err(Refusal::Halt(halt)),
+        };
+        if is_disconnect(&error) {
+            // The word of the server that goes with it does not reach us.
+            return Err(if self.offered.len() > 1 {
+                let count = self.offered.len();
+                self.refused(&format!(
+                    "it closed the connection at the key number {count}, most likely as too many (its MaxAuthTries). \
+                     Name the right one in `executor.libssh2.identity`, or set IdentitiesOnly: {}",
+                    self.offered.join(", ")
+                ))
+            } else {
+                Refusal::Halt(Halt::Failed(error))
+            });
+        }
+        Ok(match code(&error) {
+            libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => Verdict::No,
+            libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if !error.message().contains("Callback") => {
+                Verdict::No
+            }
+            _ => Verdict::Unsigned(error.message().to_owned()),
+        })
+    }
+
+    fn closed(&self, name: &str) -> Refusal {
+        let file = name.split(' ').next().unwrap_or_default();
+        self.refused(&format!(
+            "it would accept the key {name}, but that is encrypted: `ssh-add {file}` before, or name the variable that \
+             has its passphrase in `executor.libssh2.passphrase_env`, or name the key in `executor.libssh2.identity` and \
+             you are asked on a terminal"
+        ))
+    }
+
+    fn none_accepted(&self) -> Refusal {
+        let mut why = if self.offered.is_empty() {
+            "there was no key to offer. Name one in `executor.libssh2.identity`, in your ssh_config, or add it to the \
+             agent (`ssh-add`)"
+                .to_owned()
+        } else {
+            format!(
+                "it accepts none of the keys offered: {}. Add the public half to {}'s .ssh/authorized_keys there, or \
+                 name the right key in `executor.libssh2.identity`",
+                self.offered.join(", "),
+                self.hop.user
+            )
+        };
+        if !self.notes.is_empty() {
+            let _ = write!(why, " ({})", self.notes.join("; "));
+        }
+        self.refused(&why)
+    }
+
+    fn refused(&self, why: &str) -> Refusal {
+        let text = format!("{} does not let us log in as {}: {why}", self.hop.label, self.hop.user);
+        Refusal::Error(ExecError::before(ExecErrorKind::Auth, text))
+    }
+}
+
+/// What a server said to one key.
+enum Verdict {
+    In,
+    No,
+    /// It would take the key, which could not sign.
+    Unsigned(String),
+}
+
+/// A key as ssh names it: `ED25519 SHA256:...`.
+fn named(key: &PublicKey) -> String {
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
+}
+
+/// The kind that stands at the beginning of a public key on the wire.
+fn kind_of(blob: &[u8]) -> Option<&str> {
+    let (length, rest) = blob.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    std::str::from_utf8(rest.get(..length)?).ok()
+}
