@@ -1,4 +1,5 @@
-//! Scenarios on real hosts, by the real binary and over the system's ssh. Each boots its own hosts and ends in a checked
+//! Scenarios on real hosts, by the real binary and over SSH: half of them by the system's ssh, half by
+//! libssh2; UPHAUL_TEST_EXECUTOR=openssh|libssh2 has all by one. Each boots its own hosts and ends in a checked
 //! state of host, record, exit code and text.
 //!
 //! `cargo test -p uphaul --test hosts [FILTER]`; a scenario is named `FILE::SCENARIO`. They mostly wait, so more of them
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
     let trials = files.iter().flat_map(|(file, all)| all.iter().map(move |(name, run)| (file, name, *run)));
     let trials = trials.map(|(file, name, run)| {
         Trial::test(format!("{file}::{name}"), move || {
+            operator::choose_backend(name);
             run();
             Ok(())
         })

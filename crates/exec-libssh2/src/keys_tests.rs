@@ -1,1 +1,66 @@
+use super::*;
 
+/// A key that ssh-keygen made; none where there is no ssh-keygen.
+fn made(dir: &tempfile::TempDir, name: &str, args: &[&str]) -> Option<PathBuf> {
+    let path = dir.path().join(name);
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    let status =
+        keygen.args(["-q", "-f"]).arg(&path).args(args).stdin(std::process::Stdio::null()).status().ok()?;
+    status.success().then_some(path)
+}
+
+#[test]
+fn keys_of_all_kinds_are_read_and_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let Some(path) = made(&dir, kind, &["-t", kind, "-N", "a passphrase"]) else {
+            return println!("SKIPPED: there is no ssh-keygen");
+        };
+        let key = read(&path).unwrap().unwrap();
+        let Material::Locked(locked) = &key.material else { panic!("{kind} is not encrypted") };
+        assert_eq!(open(locked, "no").unwrap_err(), "the passphrase is wrong");
+        let opened = open(locked, "a passphrase").unwrap();
+        std::fs::write(&path, opened.as_bytes()).unwrap();
+        let again = read(&path).unwrap().unwrap();
+        assert!(matches!(again.material, Material::Open(_)));
+        assert_eq!(again.public.unwrap().key_data(), key.public.unwrap().key_data());
+    }
+}
+
+#[test]
+fn the_public_half_alone_stands_for_a_key_of_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(path) = made(&dir, "id", &["-t", "ed25519", "-N", ""]) else {
+        return println!("SKIPPED: there is no ssh-keygen");
+    };
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(read(&path).unwrap().unwrap().material, Material::Elsewhere));
+    let public = dir.path().join("id.pub");
+    assert!(matches!(read(&public).unwrap().unwrap().material, Material::Elsewhere));
+    std::fs::remove_file(&public).unwrap();
+    assert!(read(&path).unwrap().is_none());
+}
+
+#[test]
+fn old_formats_are_left_to_libssh2() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(path) = made(&dir, "id", &["-t", "rsa", "-m", "PEM", "-N", "a passphrase"]) else {
+        return println!("SKIPPED: there is no ssh-keygen");
+    };
+    let key = read(&path).unwrap().unwrap();
+    assert!(matches!(key.material, Material::Old { locked: true, .. }));
+    assert!(key.public.is_some(), "it lies beside");
+}
+
+#[test]
+fn what_is_no_key_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("id");
+    for text in ["", "no key", "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n"]
+    {
+        std::fs::write(&path, text).unwrap();
+        let why = read(&path).err().unwrap();
+        assert!(why.contains(path.to_str().unwrap()), "{why}");
+    }
+    assert!(read(dir.path()).err().unwrap().contains("is no file"));
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use uphaul_tests::lab::{Host, HostSpec, Release, Serve};
 
 use super::host_with;
-use super::operator::Operator;
+use super::operator::{self, Operator};
 
 scenarios!(one_run_reaches_each_host_by_what_its_label_says);
 
@@ -30,6 +30,7 @@ argv = ["PROGRAM", "{address}"]
 "#;
 
 fn one_run_reaches_each_host_by_what_its_label_says() {
+    operator::by_openssh();
     let (origin, by_ssh, v1) = host_with(HostSpec::new(), Release::good("v1"));
     // Nobody can log in there by SSH.
     let by_program = HostSpec::new().sshd("AllowUsers nobody").boot(&origin);

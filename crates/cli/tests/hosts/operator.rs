@@ -66,7 +66,7 @@ impl Operator {
         };
         std::fs::write(dir.path().join("ssh_config"), all(Host::ssh_config)).unwrap();
         std::fs::write(dir.path().join("known_hosts"), all(Host::known_hosts)).unwrap();
-        std::fs::write(dir.path().join("uphaul.toml"), CONFIG).unwrap();
+        std::fs::write(dir.path().join("uphaul.toml"), CONFIG.replace("BACKEND", BACKEND.get())).unwrap();
         let url = format!("sqlite:{}", dir.path().join("uphaul.db").display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let rows: Vec<NewHost> = (hosts.iter().enumerate())
@@ -102,6 +102,12 @@ impl Operator {
         let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("http = ")).collect();
         std::fs::write(file, kept.join("\n")).unwrap();
         self
+    }
+
+    /// Sets a key of both executors over SSH.
+    pub(crate) fn set_ssh(self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        let value = value.as_ref();
+        self.set(&format!("executor.openssh.{key}"), value).set(&format!("executor.libssh2.{key}"), value)
     }
 
     /// A path of its own, below its home.
@@ -216,13 +222,39 @@ fn name(i: usize) -> String {
     format!("web-{}", i + 1)
 }
 
+thread_local! {
+    static BACKEND: std::cell::Cell<&'static str> = const { std::cell::Cell::new("openssh") };
+}
+
+/// Says what the operators of this scenario reach their hosts by: one half by each, so that both are tried, and all by
+/// the one that the variable UPHAUL_TEST_EXECUTOR names.
+pub(crate) fn choose_backend(scenario: &str) {
+    let asked = std::env::var("UPHAUL_TEST_EXECUTOR").unwrap_or_default();
+    let odd = scenario.bytes().fold(0, |sum: u8, byte| sum.wrapping_add(byte)) % 2 == 1;
+    BACKEND.set(match asked.as_str() {
+        "openssh" => "openssh",
+        "libssh2" => "libssh2",
+        "" if odd => "libssh2",
+        "" => "openssh",
+        other => panic!("UPHAUL_TEST_EXECUTOR is {other:?}, and has to be openssh or libssh2"),
+    });
+}
+
+/// For a scenario that is about the system's ssh.
+pub(crate) fn by_openssh() {
+    BACKEND.set("openssh");
+}
+
 /// Short, and long enough for a machine that is busy.
 const CONFIG: &str = r#"
 [default.database]
 url = "sqlite:uphaul.db"
 [default.executor]
-backend = "openssh"
+backend = "BACKEND"
 [default.executor.openssh]
+config = "ssh_config"
+known_hosts = "known_hosts"
+[default.executor.libssh2]
 config = "ssh_config"
 known_hosts = "known_hosts"
 [default.service]

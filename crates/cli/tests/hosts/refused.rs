@@ -91,7 +91,7 @@ fn a_wrong_host_key() {
     let (origin, host, v1) = usual();
     let v2 = origin.commit(Release::good("v2"));
     for known in [host.wrong_known_hosts(), host.empty_known_hosts()] {
-        let operator = Operator::of(&[&host]).set("executor.openssh.known_hosts", known);
+        let operator = Operator::of(&[&host]).set_ssh("known_hosts", known);
         operator.run(&["check", "web-1"]).ended(7, &["key", "SHA256:", "known_hosts"]);
         for to in ["main", &v2] {
             let out = operator.run(&["update", "web-1", "--to", to]);
@@ -107,12 +107,12 @@ fn a_wrong_host_key() {
 fn a_wrong_user_key() {
     let (origin, host, v1) = usual();
     origin.commit(Release::good("v2"));
-    let operator = Operator::of(&[&host]).set("executor.openssh.identity", host.wrong_identity());
+    let operator = Operator::of(&[&host]).set_ssh("identity", host.wrong_identity());
     fs::write(operator.path("ssh_config"), "User deploy\nIdentityAgent none\n").unwrap();
-    operator.run(&["check", "web-1"]).ended(7, &["permission denied"]);
+    operator.run(&["check", "web-1"]).ended(7, &["does not let us log in"]);
     let out = operator.run(&["update", "web-1", "--to", "main"]);
     assert!(matches!(out.code, Some(5 | 7)), "{out}");
-    out.ended(out.code.unwrap(), &["permission denied", "nothing was changed"]);
+    out.ended(out.code.unwrap(), &["does not let us log in", "nothing was changed"]);
     runs(&host, &v1);
     operator.left_nothing(&host);
 }

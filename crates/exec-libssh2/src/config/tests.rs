@@ -1,1 +1,209 @@
+use std::process::{Command, Stdio};
 
+use super::*;
+
+/// What we make of a configuration, in the words of `ssh -G`.
+fn ours(file: &Path, name: &str) -> Result<Vec<(&'static str, String)>, String> {
+    let files = Files {
+        own: Some(file.to_owned()),
+        home: std::env::home_dir().unwrap(),
+        system: "/etc/ssh".into(),
+        local_user: user(),
+    };
+    let options = read(&files, name, Options::default())?;
+    let mut found = vec![
+        ("hostname", tokens::host_name(options.hostname.as_deref(), name)?),
+        ("user", options.user.unwrap_or_else(user)),
+        ("port", options.port.unwrap_or(22).to_string()),
+        ("identitiesonly", if options.identities_only == Some(true) { "yes" } else { "no" }.to_owned()),
+    ];
+    found.extend(options.identity.into_iter().map(|file| ("identityfile", file)));
+    found.extend(options.certificate.into_iter().map(|file| ("certificatefile", file)));
+    found.extend(options.jump.filter(|jump| jump != "none").map(|jump| ("proxyjump", jump)));
+    found.extend(options.host_key_alias.map(|alias| ("hostkeyalias", alias)));
+    found.extend(options.identity_agent.map(|agent| ("identityagent", agent)));
+    Ok(found)
+}
+
+/// The same by ssh itself; none where there is no ssh.
+fn theirs(file: &Path, name: &str) -> Option<Result<Vec<(String, String)>, String>> {
+    let mut ssh = Command::new("ssh");
+    let output = ssh.args(["-G", "-F"]).arg(file).arg(name).stdin(Stdio::null()).output().ok()?;
+    if !output.status.success() {
+        return Some(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    Some(Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()))
+}
+
+fn user() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "the first value counts",
+        "Host web1\n  HostName 10.0.0.1\n  User a\nHost web*\n  User b\n  Port 2222\nHost *\n  Port 23\n  User c\n",
+    ),
+    ("a no in the patterns", "Host web* !web1\n  Port 1\nHost web1 !web*\n  Port 2\nHost ?eb1 x\n  Port 3\n"),
+    (
+        "words and quotes",
+        "host \"web1\"\nhostname=\"10.0.0.1\"\n\tUser = deploy # who\nIdentityFile \"~/a b\"\nPort=2222\n",
+    ),
+    (
+        "keys are gathered",
+        "Host web1\n  IdentityFile ~/.ssh/a\n  IdentityFile ~/.ssh/b\nHost *\n  IdentityFile ~/.ssh/c\n  IdentitiesOnly yes\n  CertificateFile ~/.ssh/c-cert.pub\n",
+    ),
+    (
+        "match host",
+        "Host web1\n  HostName 10.0.0.1\nMatch host 10.0.0.*\n  User by-address\nMatch host web1\n  Port 1\nMatch originalhost web1\n  Port 2\n",
+    ),
+    (
+        "match user",
+        "Host web1\n  User deploy\nMatch user deploy host web1,web2\n  Port 7\nMatch !user deploy\n  Port 8\nMatch all\n  HostKeyAlias x\n",
+    ),
+    (
+        "match final",
+        "Match final host 10.0.0.1\n  Port 99\n  User final\nHost web1\n  HostName 10.0.0.1\n  User first\n",
+    ),
+    (
+        "match of an exec that is not asked",
+        "Match host elsewhere exec \"touch /nonexistent/x\"\n  Port 9\nMatch host web1\n  Port 10\n",
+    ),
+    (
+        "tokens",
+        "Host web1 web2\n  HostName %h.example.com\n  IdentityFile ~/.ssh/%n\nHost web1.*\n  Port 5\n",
+    ),
+    ("jumps", "Host web1\n  ProxyJump a@bastion:2222,other\nHost *\n  ProxyJump none\n"),
+    ("the first of the proxies", "Host web1\n  ProxyJump bastion\n  ProxyCommand nc %h %p\n"),
+    ("no proxy first", "Host web1\n  ProxyCommand none\nHost *\n  ProxyJump bastion\n"),
+    ("unknown and ignored", "IgnoreUnknown Use*,Blah\nUseSomething yes\nBlah\nHost web1\n  Port 4\n"),
+    (
+        "what has no meaning here",
+        "Host web1\n  ForwardAgent yes\n  LocalForward 8080 localhost:80\n  SendEnv LANG LC_*\n  ControlMaster auto\n  ControlPath ~/.ssh/%C\n  ServerAliveInterval 5\n  Compression yes\n  LogLevel QUIET\n",
+    ),
+    ("big letters", "HOST WEB1 web1\n  HOSTNAME Example.COM\n  Port 6\n"),
+    ("an agent", "Host web1\n  IdentityAgent ~/agent.sock\n"),
+    ("a wrong port", "Host web1\n  Port x\n"),
+    ("an unknown keyword", "Host web1\n  Prot 22\n"),
+    ("no value", "Host web1\n  HostName\n"),
+    ("a quote without an end", "Host web1\n  User \"x\n"),
+    ("no such criterion", "Match hots web1\n  Port 2\n"),
+    ("a wrong flag", "Host web1\n  IdentitiesOnly perhaps\n"),
+];
+
+#[test]
+fn what_we_read_is_what_ssh_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    for (what, text) in FILES {
+        std::fs::write(&file, text).unwrap();
+        for name in ["web1", "web2", "other"] {
+            let Some(theirs) = theirs(&file, name) else { return println!("SKIPPED: there is no ssh") };
+            let ours = ours(&file, name);
+            let (Ok(ours), Ok(theirs)) = (&ours, &theirs) else {
+                // A value that an earlier one displaces is not even read by us.
+                assert!(theirs.is_err(), "{what}, {name}: {ours:?}, and ssh reads it");
+                continue;
+            };
+            for (key, value) in ours {
+                let same =
+                    theirs.iter().any(|(k, v)| k == key && (v == value || expanded(v) == expanded(value)));
+                assert!(same, "{what}, {name}: {key} {value} is not in {:?}", of(theirs, key));
+            }
+            for key in ["identityfile", "proxyjump", "certificatefile"] {
+                let count = ours.iter().filter(|(k, _)| *k == key).count();
+                let defaults = key == "identityfile" && count == 0;
+                assert!(defaults || count == of(theirs, key).len(), "{what}, {name}: {:?}", of(theirs, key));
+            }
+        }
+    }
+}
+
+fn of<'a>(theirs: &'a [(String, String)], key: &str) -> Vec<&'a str> {
+    theirs.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str()).collect()
+}
+
+fn expanded(text: &str) -> String {
+    text.replacen('~', std::env::home_dir().unwrap().to_str().unwrap(), 1)
+}
+
+#[test]
+fn files_include_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::create_dir(path("conf.d")).unwrap();
+    std::fs::write(path("conf.d/1.conf"), "Host web1\n  Port 1111\n").unwrap();
+    std::fs::write(path("conf.d/2.conf"), "Port 2222\n").unwrap();
+    let text =
+        format!("Include {0}/conf.d/*.conf {0}/none\nHost web1\n  User deploy\n", dir.path().display());
+    std::fs::write(path("config"), &text).unwrap();
+    let value = |name: &str, key: &str| {
+        let found = ours(&path("config"), name).unwrap();
+        found.into_iter().find(|(k, _)| *k == key).unwrap().1
+    };
+    assert_eq!((value("web1", "port"), value("web1", "user")), ("1111".into(), "deploy".into()));
+    assert_eq!(value("web2", "port"), "2222");
+    // Only where the block counts that includes it.
+    std::fs::write(path("config"), format!("Host web2\n  Include {}/conf.d/1.conf\n", dir.path().display()))
+        .unwrap();
+    assert_eq!(value("web1", "port"), "22");
+    // In a circle.
+    std::fs::write(path("config"), format!("Include {}/config\n", dir.path().display())).unwrap();
+    assert!(ours(&path("config"), "web1").unwrap_err().contains("more than 16 deep"));
+}
+
+#[test]
+fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    for (text, what) in [
+        ("ProxyCommand nc %h %p", "ProxyCommand"),
+        ("Match exec true", "Match exec"),
+        ("Match host web1 localnetwork 10.0.0.0/8", "Match localnetwork"),
+        ("CanonicalizeHostname yes", "CanonicalizeHostname"),
+        ("BindAddress 10.0.0.1", "BindAddress"),
+        ("KnownHostsCommand /bin/x", "KnownHostsCommand"),
+        ("RevokedHostKeys /etc/x", "RevokedHostKeys"),
+        ("PKCS11Provider /lib/x", "PKCS11Provider"),
+        ("SetEnv A=b", "SetEnv"),
+        ("PubkeyAuthentication no", "PubkeyAuthentication no"),
+        ("PreferredAuthentications password", "PreferredAuthentications without publickey"),
+        ("PubkeyAcceptedAlgorithms ssh-ed25519", "PubkeyAcceptedAlgorithms"),
+    ] {
+        std::fs::write(&file, format!("# first\n{text}\n")).unwrap();
+        let why = ours(&file, "web1").unwrap_err();
+        let place = format!("{}:2: ", file.display());
+        assert!(why.starts_with(&place) && why.contains(what), "{why}");
+        assert!(why.contains("executor.backend = \"openssh\""), "{why}");
+        // For another host it does no harm.
+        std::fs::write(&file, format!("Host other\n{}\n", text.replace("web1", "other"))).unwrap();
+        if !text.starts_with("Match") {
+            ours(&file, "web1").unwrap();
+        }
+    }
+    for fine in ["CanonicalizeHostname no", "ProxyCommand none", "PubkeyAcceptedAlgorithms +ssh-rsa"] {
+        std::fs::write(&file, fine).unwrap();
+        ours(&file, "web1").unwrap();
+    }
+}
+
+#[test]
+fn without_a_file_there_is_nothing_and_one_that_is_named_must_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let files =
+        Files { own: None, home: dir.path().into(), system: dir.path().into(), local_user: "me".into() };
+    assert!(read(&files, "web1", Options::default()).unwrap().hostname.is_none());
+    assert!(ours(&dir.path().join("none"), "web1").unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn paths_have_variables_and_a_home() {
+    let home = Path::new("/home/me");
+    assert_eq!(tokens::path("~/x", home).unwrap(), Path::new("/home/me/x"));
+    assert_eq!(tokens::path("${HOME}/x", home).unwrap(), std::env::home_dir().unwrap().join("x"));
+    assert!(tokens::path("~other/x", home).is_err());
+    assert!(tokens::path("${UPHAUL_NO_SUCH}/x", home).is_err());
+}
