@@ -4,6 +4,7 @@ use std::future::Future;
 
 use tempfile::TempDir;
 use uphaul_store::Store;
+use uphaul_tests::postgres::Postgres;
 
 #[path = "store_story/cast.rs"]
 mod cast;
@@ -34,6 +35,11 @@ impl Record {
         self.store.clone()
     }
 
+    /// Whether the backend has a clock that all its users share.
+    pub fn has_a_clock(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| url.starts_with("postgres:"))
+    }
+
     /// The record as another program has it open, where the backend can be opened twice.
     pub async fn another(&self) -> Store {
         match &self.url {
@@ -53,11 +59,26 @@ async fn sqlite_memory() -> Record {
     Record { store: Store::open("sqlite::memory:").await.unwrap(), url: None, _folder: None }
 }
 
-async fn tell<F: Future<Output = Record>, S: Future<Output = ()>>(
+/// None where this machine has no Postgres, which is said.
+async fn postgres() -> Option<Record> {
+    let server = match Postgres::shared() {
+        Ok(server) => server,
+        Err(why) => {
+            uphaul_tests::postgres::skip(&why);
+            return None;
+        }
+    };
+    let url = server.fresh();
+    Some(Record { store: Store::open(&url).await.unwrap(), url: Some(url), _folder: None })
+}
+
+async fn tell<R: Into<Option<Record>>, F: Future<Output = R>, S: Future<Output = ()>>(
     backend: F,
     story: impl FnOnce(Record) -> S,
 ) {
-    story(backend.await).await;
+    if let Some(record) = backend.await.into() {
+        story(record).await;
+    }
 }
 
 macro_rules! stories {
@@ -130,6 +151,8 @@ macro_rules! every_story {
                 a_heartbeat_tells_what_was_lost
                 only_the_holder_gives_a_host_back
                 time_alone_takes_nothing_away
+                a_holder_whose_clock_is_set_back_loses_nothing
+                an_expired_lease_is_taken_over_where_there_is_a_clock
                 a_holder_that_ended_meanwhile_leaves_nothing_to_take_over
             }
             crowd {
@@ -145,3 +168,4 @@ macro_rules! every_story {
 
 every_story!(sqlite_file);
 every_story!(sqlite_memory);
+every_story!(postgres);

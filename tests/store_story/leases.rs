@@ -1,7 +1,9 @@
 //! One driver a host.
 
+use std::time::{Duration, Instant};
+
 use uphaul_core::machine::Input;
-use uphaul_store::{LeaseRow, StoreError};
+use uphaul_store::{LeaseRow, StoreError, Watch, Watched};
 
 use crate::Record;
 use crate::cast::{Driver, LENGTH, alive, dead, host, name, owner, pending, plan, take};
@@ -84,7 +86,9 @@ pub async fn a_heartbeat_tells_what_was_lost(record: Record) {
     store.acquire(&name("web-1"), &owner("ben"), LENGTH, &dead).await.unwrap().unwrap();
     assert_eq!(store.heartbeat(&[kept.clone(), lost.clone()], 9_000_000).await.unwrap(), [lost]);
     let row = store.lease_of(&name("web-2")).await.unwrap().unwrap();
-    assert_eq!((row.beat, row.heartbeat_us, row.expires_at_us), (1, 9_000_000, 39_000_000));
+    assert_eq!((row.beat, row.expires_at_us - row.heartbeat_us), (1, 30_000_000));
+    // Where there is a server, it is its clock that is shown, and no other is asked.
+    assert_eq!(row.heartbeat_us == 9_000_000, !record.has_a_clock());
     assert!(store.heartbeat(&[], 9_000_000).await.unwrap().is_empty());
 }
 
@@ -112,4 +116,41 @@ pub async fn a_holder_that_ended_meanwhile_leaves_nothing_to_take_over(record: R
     store.release(&lease).await.unwrap();
     assert_eq!(store.take_over(&seen, &owner("ben"), LENGTH).await.unwrap(), None);
     take(&store, "web-1", "ben").await;
+}
+
+/// The injected clock of the holder is an hour behind, then an hour ahead, then before 1970. Nothing is decided by it.
+pub async fn a_holder_whose_clock_is_set_back_loses_nothing(record: Record) {
+    let lease = held(&record).await;
+    let store = record.another().await;
+    let now_us = row(&record).await.taken_at_us;
+    for at_us in [now_us - 3_600_000_000, now_us + 3_600_000_000, -1] {
+        let seen = row(&record).await;
+        assert!(store.heartbeat(std::slice::from_ref(&lease), at_us).await.unwrap().is_empty());
+        assert!(store.acquire(&name("web-1"), &owner("ben"), LENGTH, &alive).await.unwrap().is_err());
+        assert_eq!(store.take_over(&seen, &owner("ben"), LENGTH).await.unwrap(), None);
+        let now = row(&record).await;
+        assert!(!now.expired, "{now:?}");
+        let watch = Watch::new(seen, Instant::now());
+        assert_eq!(watch.look(Some(&now), Instant::now() + LENGTH), Watched::Moved);
+    }
+}
+
+/// Postgres says by its own clock that a lease has expired, and then anybody takes the host; SQLite has no clock to
+/// say it by, and there somebody has to watch the lease stand still.
+pub async fn an_expired_lease_is_taken_over_where_there_is_a_clock(record: Record) {
+    let store = record.store();
+    store.add_hosts(&[host("web-1")], 0).await.unwrap();
+    let short = Duration::from_micros(1);
+    let lost = store.acquire(&name("web-1"), &owner("ana"), short, &alive).await.unwrap().unwrap();
+    let seen = row(&record).await;
+    assert_eq!(seen.expired, record.has_a_clock());
+    let taken = store.acquire(&name("web-1"), &owner("ben"), LENGTH, &alive).await.unwrap();
+    assert_eq!(taken.is_ok(), record.has_a_clock());
+    if !record.has_a_clock() {
+        let watch = Watch::new(seen, Instant::now());
+        let now = row(&record).await;
+        assert_eq!(watch.look(Some(&now), Instant::now() + short), Watched::Expired);
+        assert!(store.take_over(watch.seen(), &owner("ben"), LENGTH).await.unwrap().is_some());
+    }
+    assert_eq!(store.heartbeat(std::slice::from_ref(&lost), 0).await.unwrap(), [lost]);
 }

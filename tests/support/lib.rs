@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod lab;
 pub mod memory;
+pub mod postgres;
 pub mod rig;
 pub mod simulated;
 pub mod sshd;

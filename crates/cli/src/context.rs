@@ -49,6 +49,12 @@ impl Context {
     pub async fn store(&self) -> Result<Store, CliError> {
         let database = self.config()?.database()?;
         self.output.detail(format!("database: {database}"));
+        if self.flags.database.is_some() && database.has_password() {
+            self.output.warning(
+                "everybody on this machine can read a password on a command line (ps): put it into PGPASSWORD, ~/.pgpass, \
+                 or the URL in UPHAUL_DATABASE__URL",
+            );
+        }
         Ok(Store::open(database.expose()).await?)
     }
 }

@@ -1,37 +1,53 @@
-//! The open database: one connection that writes, a few that read, and its errors in words.
+//! The open database: its connections, its writes, and its errors in words.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor as _, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{PgPool, SqlitePool};
 use tokio::runtime::Handle;
 
+use crate::cause::{Waits, cause};
+use crate::conn::{Conn, Link};
 use crate::error::{Cause, StoreError};
+use crate::patience::Patience;
+use crate::postgres;
+use crate::texts::Texts;
 
-/// The dialect of this build.
-pub(crate) type Dialect = Sqlite;
-/// A connection, in a transaction or not.
-pub(crate) type Conn = SqliteConnection;
-/// How a write begins: the lock is taken now, so that what is read in the transaction stays true to its end.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+/// How a write begins in SQLite: the lock is taken now, so that what is read in the transaction stays true to its end.
+const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 /// What SQLite answers to a rollback when it has rolled back by itself.
 const OVER: &str = "no transaction is active";
+/// How long a server may take to roll back; then its connection is closed, which has the same effect.
+const ROLLBACK_WAIT: Duration = Duration::from_secs(5);
 
 /// The record. Clones are handles of the same one.
 #[derive(Clone)]
 pub struct Store {
-    /// One connection: writes of this process queue here, in order, and not for the lock of the file.
-    pub(crate) writer: SqlitePool,
-    /// Reads do not wait for writes.
-    pub(crate) reader: SqlitePool,
-    pub(crate) place: String,
-    /// How long another process may hold the lock.
-    pub(crate) lock_wait: Duration,
-    /// How long a write waits for its turn in this process.
-    pub(crate) turn_wait: Duration,
+    pub(crate) pools: Pools,
+    pub(crate) place: Arc<str>,
+    pub(crate) waits: Waits,
+    pub(crate) texts: Arc<Texts>,
+    /// Why nothing can be written, where that is known from the beginning.
+    pub(crate) read_only: Option<Arc<Cause>>,
+    /// How long operations wait for a database that is away; none gives up at once.
+    pub(crate) patience: Option<Arc<Patience>>,
+}
+
+/// The connections of one process.
+#[derive(Clone)]
+pub(crate) enum Pools {
+    /// SQLite.
+    Sqlite {
+        /// One connection: writes of this process queue here, in order, and not for the lock of the file.
+        writer: SqlitePool,
+        /// Reads do not wait for writes.
+        reader: SqlitePool,
+    },
+    /// Postgres: any of them reads and writes.
+    Postgres(PgPool),
 }
 
 impl fmt::Debug for Store {
@@ -40,19 +56,15 @@ impl fmt::Debug for Store {
     }
 }
 
-/// A transaction that has the lock. SQLite ends one by itself on some errors (a full disk), and then a connection whose
+/// A transaction. SQLite ends one by itself on some errors (a full disk), and then a connection whose
 /// pool counts transactions takes no other ever again; so they are begun and ended in plain SQL. None once it is over.
-pub(crate) struct Write(Option<PoolConnection<Dialect>>);
+pub(crate) struct Write(Option<Conn>);
 
 impl Write {
     /// The connection, in the transaction.
     #[expect(clippy::expect_used, reason = "only what consumes a Write makes it None")]
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        self.0.as_deref_mut().expect("the transaction is not over")
-    }
-
-    async fn execute(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
-        self.conn().execute(text).await.map(drop)
+        self.0.as_mut().expect("the transaction is not over")
     }
 
     /// Ends it as if nothing had been begun.
@@ -73,12 +85,15 @@ impl Drop for Write {
 }
 
 /// Leaves the connection as if nothing had been begun. One that cannot be brought there is closed.
-async fn roll_back(mut conn: PoolConnection<Dialect>) {
-    if let Err(error) = conn.execute(ROLLBACK).await {
-        let over = error.as_database_error().is_some_and(|answer| answer.message().contains(OVER));
-        if !over {
-            conn.close_on_drop();
-        }
+async fn roll_back(mut conn: Conn) {
+    let done = tokio::time::timeout(ROLLBACK_WAIT, conn.run(ROLLBACK.to_owned())).await;
+    let over = match done {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => error.as_database_error().is_some_and(|answer| answer.message().contains(OVER)),
+        Err(_) => false,
+    };
+    if !over {
+        conn.close_on_drop();
     }
 }
 
@@ -106,22 +121,64 @@ impl From<StoreError> for Fault {
 }
 
 impl Store {
+    pub(crate) fn new(pools: Pools, place: String, waits: Waits, texts: Arc<Texts>) -> Self {
+        Self { pools, place: place.into(), waits, texts, read_only: None, patience: None }
+    }
+
     /// Where the record is, without a password.
     pub fn describe(&self) -> String {
-        self.place.clone()
+        self.place.to_string()
+    }
+
+    /// Says beforehand that nothing can be written, where that is known: the file is read-only, or a newer Uphaul laid it
+    /// out.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`], saying that `doing` cannot be done.
+    pub fn check_writable(&self, doing: &'static str) -> Result<(), StoreError> {
+        match &self.read_only {
+            None => Ok(()),
+            Some(cause) => Err(self.unusable(doing, (**cause).clone())),
+        }
     }
 
     /// Closes the record once the operations that are under way have ended. All clones are closed with it.
     pub async fn close(self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        match &self.pools {
+            Pools::Sqlite { writer, reader } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// A connection that may write.
+    pub(crate) async fn conn(&self) -> Result<Conn, sqlx::Error> {
+        let link = match &self.pools {
+            Pools::Sqlite { writer, .. } => Link::Sqlite(writer.acquire().await?),
+            Pools::Postgres(pool) => Link::Postgres(pool.acquire().await?),
+        };
+        Ok(Conn { link, texts: self.texts.clone() })
+    }
+
+    /// A connection to read from.
+    pub(crate) async fn read(&self, doing: &'static str) -> Result<Conn, StoreError> {
+        let link = match &self.pools {
+            Pools::Sqlite { reader, .. } => reader.acquire().await.map(Link::Sqlite),
+            Pools::Postgres(pool) => pool.acquire().await.map(Link::Postgres),
+        };
+        let link = link.map_err(|error| self.told(doing, error))?;
+        Ok(Conn { link, texts: self.texts.clone() })
     }
 
     /// Begins a write; [`Store::end`] ends it.
     pub(crate) async fn begin(&self, doing: &'static str) -> Result<Write, StoreError> {
-        let conn = self.writer.acquire().await.map_err(|error| self.told(doing, error))?;
+        self.check_writable(doing)?;
+        let conn = self.conn().await.map_err(|error| self.told(doing, error))?;
+        let begin = if conn.is_postgres() { postgres::BEGIN } else { BEGIN_SQLITE };
         let mut write = Write(Some(conn));
-        match write.execute(BEGIN).await {
+        match write.conn().run(begin.to_owned()).await {
             Ok(()) => Ok(write),
             Err(error) => {
                 write.roll_back().await;
@@ -138,7 +195,7 @@ impl Store {
         done: Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let fault = match done {
-            Ok(done) => match write.execute(COMMIT).await {
+            Ok(done) => match write.conn().run(COMMIT.to_owned()).await {
                 Ok(()) => {
                     write.0 = None;
                     return Ok(done);
@@ -151,8 +208,17 @@ impl Store {
         Err(self.told(doing, fault))
     }
 
-    pub(crate) async fn read(&self, doing: &'static str) -> Result<PoolConnection<Dialect>, StoreError> {
-        self.reader.acquire().await.map_err(|error| self.told(doing, error))
+    /// The error as the person who has to act is told it, of a read whose connection may be of no more use.
+    pub(crate) fn told_of(&self, mut conn: Conn, doing: &'static str, fault: Fault) -> StoreError {
+        let told = self.told(doing, fault);
+        if matches!(&told, StoreError::Unusable { cause: Cause::Away { .. }, .. }) {
+            conn.close_on_drop();
+        }
+        told
+    }
+
+    fn unusable(&self, doing: &'static str, cause: Cause) -> StoreError {
+        StoreError::Unusable { place: self.place.to_string(), doing, cause }
     }
 
     /// The error as the person who has to act is told it.
@@ -160,36 +226,28 @@ impl Store {
         match fault.into() {
             Fault::Store(error) => *error,
             Fault::Unreadable { what, why } => {
-                StoreError::Unreadable { place: self.place.clone(), what, why }
+                StoreError::Unreadable { place: self.place.to_string(), what, why }
             }
-            Fault::Sql(error) => {
-                let cause = cause(&error, self.lock_wait, self.turn_wait);
-                StoreError::Unusable { place: self.place.clone(), doing, cause }
-            }
+            Fault::Sql(error) => self.unusable(doing, cause(&error, self.waits)),
         }
     }
 }
 
-/// What an error of the database means.
-pub(crate) fn cause(error: &sqlx::Error, lock_wait: Duration, turn_wait: Duration) -> Cause {
-    if matches!(error, sqlx::Error::PoolTimedOut) {
-        return Cause::Busy { waited: turn_wait };
+#[cfg(test)]
+impl Store {
+    /// The connection of SQLite that writes.
+    pub(crate) fn sqlite_writer(&self) -> &SqlitePool {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => writer,
+            Pools::Postgres(_) => panic!("this is Postgres"),
+        }
     }
-    if matches!(error, sqlx::Error::PoolClosed) {
-        return Cause::Closed;
-    }
-    let Some(answer) = error.as_database_error() else {
-        return Cause::Other { detail: error.to_string() };
-    };
-    let detail = answer.message().to_owned();
-    let code = answer.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-    // The low byte is the primary result code of SQLite; the rest of it only narrows it down.
-    match code & 0xff {
-        5 | 6 => Cause::Locked { waited: lock_wait },
-        8 => Cause::ReadOnly,
-        11 => Cause::Damaged { detail },
-        13 => Cause::Full,
-        26 => Cause::NotADatabase,
-        _ => Cause::Other { detail: format!("{detail} (SQLite error {code})") },
+
+    /// The connections of SQLite that read.
+    pub(crate) fn sqlite_reader(&self) -> &SqlitePool {
+        match &self.pools {
+            Pools::Sqlite { reader, .. } => reader,
+            Pools::Postgres(_) => panic!("this is Postgres"),
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sqlx::Row as _;
 
-use crate::postgres_tests::Postgres;
+use crate::postgres_server::{self, Postgres};
+use crate::texts::Texts;
 use crate::{Store, sql};
 
 /// What is written differently and means the same.
@@ -50,7 +51,7 @@ async fn sqlite_understands_every_text() {
     let store = Store::open("sqlite::memory:").await.unwrap();
     for (name, text) in sql::ALL {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN {text}"));
-        let answer = sqlx::query(explain).fetch_all(&store.reader).await;
+        let answer = sqlx::query(explain).fetch_all(store.sqlite_reader()).await;
         assert!(answer.is_ok(), "{name}: {answer:?}");
     }
 }
@@ -61,7 +62,7 @@ async fn columns_of_sqlite() -> Vec<String> {
         (c.\"notnull\" = 0 AND c.pk = 0) AS line FROM sqlite_schema t, pragma_table_info(t.name) c \
         WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name <> 'uphaul_migrations'";
     let store = Store::open("sqlite::memory:").await.unwrap();
-    let rows = sqlx::query(COLUMNS).fetch_all(&store.reader).await.unwrap();
+    let rows = sqlx::query(COLUMNS).fetch_all(store.sqlite_reader()).await.unwrap();
     let mut lines: Vec<String> = rows.iter().map(|row| row.get("line")).collect();
     lines.sort();
     lines
@@ -75,16 +76,19 @@ async fn postgres_understands_every_migration_and_text() {
     let postgres = match Postgres::start() {
         Ok(postgres) => postgres,
         Err(why) => {
-            println!("SKIPPED: no Postgres to run the migrations on: {why}");
+            postgres_server::skip(&why);
             return;
         }
     };
     for path in migrations("postgres").values() {
         postgres.run(&fs::read_to_string(path).unwrap());
     }
-    for (name, text) in sql::ALL {
-        postgres.run(&format!("PREPARE {name} AS {text}"));
+    // The numbers of our migrations are kept in a table that Uphaul makes itself.
+    postgres.run("CREATE TABLE uphaul_migrations (version BIGINT, checksum BYTEA)");
+    for (name, text) in Texts::postgres().all() {
+        postgres.run(&format!("PREPARE {name} AS {}", text.as_str()));
     }
+    postgres.run("DROP TABLE uphaul_migrations");
     let mut lines: Vec<String> = postgres.run(COLUMNS).lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, columns_of_sqlite().await);

@@ -118,7 +118,7 @@ pub enum Cause {
     /// The database is of a newer version of Uphaul.
     #[error(
         "was written by a newer Uphaul (its layout is {found}, this one knows {known}); it was left as it is. \
-         Install that version or a later one"
+         Install that version or a later one; this one can only read it"
     )]
     Newer {
         /// The number of its last migration.
@@ -148,6 +148,12 @@ pub enum Cause {
         "is read-only. Uphaul writes what it does before it does it: make the file and its folder writable"
     )]
     ReadOnly,
+    /// It can be read, and nothing can be made in its folder.
+    #[error(
+        "is read-only: nothing may be made in its folder. Uphaul writes what it does before it does it: make the \
+         folder writable"
+    )]
+    NothingBeside,
     /// The user may not open it.
     #[error(
         "may not be opened by this user ({detail}). Run as its owner, or change the permissions of {path}"
@@ -197,6 +203,67 @@ pub enum Cause {
     /// The file system lacks what is needed to write safely from several processes.
     #[error("lies on a file system without shared memory (NFS, for example). Give a path on a local disk")]
     NoSharedMemory,
+    /// The server does not answer, or not yet.
+    #[error("is away ({detail}). Look whether the server runs and can be reached from here")]
+    Away {
+        /// What came instead of an answer.
+        detail: String,
+    },
+    /// The server does not know the user, or not by this password.
+    #[error(
+        "refused the login ({detail}). Check user and password: the URL, PGPASSWORD, or ~/.pgpass (only for you: \
+         chmod 600)"
+    )]
+    Login {
+        /// What it said.
+        detail: String,
+    },
+    /// The server has no database of this name.
+    #[error("is not there ({detail}). Create it: createdb NAME, or CREATE DATABASE")]
+    NoDatabase {
+        /// What it said.
+        detail: String,
+    },
+    /// The user may not do that in this database.
+    #[error(
+        "does not let this user do that ({detail}). GRANT the right, or let the owner of the database run \
+         `uphaul db migrate`"
+    )]
+    Forbidden {
+        /// What it said.
+        detail: String,
+    },
+    /// No safe connection could be made.
+    #[error("could not be reached safely ({detail}). Check sslmode and sslrootcert in the URL")]
+    Tls {
+        /// What was wrong.
+        detail: String,
+    },
+    /// The server takes no writes.
+    #[error("is read-only (a standby, or set so). Give the URL of the primary")]
+    Standby,
+    /// The server has no room.
+    #[error("has no room to grow ({detail}). Make room on the server, then try again: nothing was lost")]
+    FullServer {
+        /// What it said.
+        detail: String,
+    },
+    /// Another transaction holds a row for too long.
+    #[error(
+        "has a row that another program holds; waited {}. Try again, or end that transaction (pg_stat_activity \
+         shows it)",
+        seconds(*.waited)
+    )]
+    LockedRows {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Another transaction was in the way, again and again.
+    #[error("had other transactions in the way again and again ({detail}). Try again with less at once")]
+    Conflict {
+        /// What it said.
+        detail: String,
+    },
     /// The store was closed.
     #[error("was closed by this process")]
     Closed,
@@ -206,6 +273,42 @@ pub enum Cause {
         /// Its words.
         detail: String,
     },
+}
+
+impl Cause {
+    /// Whether it may pass without a change of the configuration: it is worth waiting for somebody to mend it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Away { .. }
+            | Self::Locked { .. }
+            | Self::LockedRows { .. }
+            | Self::Conflict { .. }
+            | Self::Busy { .. }
+            | Self::Full
+            | Self::FullServer { .. }
+            // A server that has just become the standby, and its successor is not known yet.
+            | Self::Standby => true,
+            Self::NotADatabase
+            | Self::IsAFolder
+            | Self::DanglingLink
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Differs { .. }
+            | Self::Migration { .. }
+            | Self::ReadOnly
+            | Self::NothingBeside
+            | Self::NoPermission { .. }
+            | Self::Folder { .. }
+            | Self::Damaged { .. }
+            | Self::NoSharedMemory
+            | Self::Login { .. }
+            | Self::NoDatabase { .. }
+            | Self::Forbidden { .. }
+            | Self::Tls { .. }
+            | Self::Closed
+            | Self::Other { .. } => false,
+        }
+    }
 }
 
 /// How many names a message shows; the rest is counted.

@@ -8,6 +8,7 @@ use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 use uphaul_core::ids::HostName;
 
+use crate::db::Pools;
 use crate::host::NewHost;
 use crate::{Store, StoreError};
 
@@ -44,6 +45,8 @@ impl Page {
 
     fn told(&mut self, title: &str, error: StoreError) {
         let error = error.to_string().replace(&self.folder.path().display().to_string(), "[FOLDER]");
+        let known = format!("this one knows {}", crate::layout_known());
+        let error = error.replace(&known, "this one knows [KNOWN]");
         self.text += &format!("# {title}\n{error}\n\n");
     }
 
@@ -86,16 +89,11 @@ async fn a_file_that_is_not_our_record_is_refused_and_left_as_it_is() {
     other.close().await.unwrap();
     page.refused("a database of another program", "theirs").await;
 
-    for (title, name, change) in [
-        ("a newer layout", "newer", "UPDATE uphaul_migrations SET version = 9998 + version"),
-        ("another layout of the same number", "differs", "UPDATE uphaul_migrations SET checksum = x'00'"),
-    ] {
-        page.open(name).await.unwrap().close().await;
-        let mut other = page.other(name).await;
-        other.execute(change).await.unwrap();
-        other.close().await.unwrap();
-        page.refused(title, name).await;
-    }
+    page.open("differs").await.unwrap().close().await;
+    let mut other = page.other("differs").await;
+    other.execute("UPDATE uphaul_migrations SET checksum = x'00'").await.unwrap();
+    other.close().await.unwrap();
+    page.refused("another layout of the same number", "differs").await;
 
     fs::create_dir(page.path("folder")).unwrap();
     let error = page.open("folder").await.unwrap_err();
@@ -106,6 +104,32 @@ async fn a_file_that_is_not_our_record_is_refused_and_left_as_it_is() {
     let error = page.open("link").await.unwrap_err();
     page.told("a link that leads nowhere", error);
     page.snapshot("errors_not_our_record");
+}
+
+/// What a newer Uphaul added is not known here, but what this one knows is still there: it is shown, and never written.
+#[tokio::test]
+async fn a_newer_layout_is_read_and_not_written() {
+    let mut page = Page::new();
+    let store = page.open("newer").await.unwrap();
+    store.add_hosts(&[host("a")], 0).await.unwrap();
+    store.close().await;
+    let mut other = page.other("newer").await;
+    other
+        .execute("INSERT INTO uphaul_migrations VALUES (9999, 'of tomorrow', '', TRUE, x'00', 0)")
+        .await
+        .unwrap();
+    other.execute("ALTER TABLE subscriptions ADD COLUMN of_tomorrow TEXT").await.unwrap();
+    other.close().await.unwrap();
+    let before = fs::read(page.path("newer")).unwrap();
+    let store = page.open("newer").await.unwrap();
+    assert_eq!(store.hosts().await.unwrap().len(), 1);
+    let told = store.check_writable("update hosts").unwrap_err();
+    page.told("said beforehand", told);
+    let told = store.add_hosts(&[host("b")], 0).await.unwrap_err();
+    page.told("said at a write", told);
+    store.close().await;
+    assert!(before == fs::read(page.path("newer")).unwrap(), "it was written to");
+    page.snapshot("errors_newer");
 }
 
 #[tokio::test]
@@ -127,10 +151,11 @@ async fn a_record_that_somebody_else_holds_is_waited_for() {
     other.execute("ROLLBACK").await.unwrap();
     store.add_hosts(&[host("a")], 0).await.unwrap();
 
-    let impatient = Store { writer: one_writer(&page.url("ours")), ..store.clone() };
+    let one = one_writer(&page.url("ours"));
+    let impatient = Store { pools: Pools::Sqlite { writer: one.clone(), reader: one }, ..store.clone() };
     let _first = loop {
         // The first connection takes longer than the pool waits when this machine has much to do.
-        if let Ok(conn) = impatient.writer.acquire().await {
+        if let Ok(conn) = impatient.sqlite_writer().acquire().await {
             break conn;
         }
     };
@@ -156,7 +181,7 @@ async fn a_full_disk_loses_nothing() {
     store.add_hosts(&[host("a")], 0).await.unwrap();
     // As SQLite itself finds a disk full: no page more than there are.
     let limit = |pages: &'static str| {
-        let writer = store.writer.clone();
+        let writer = store.sqlite_writer().clone();
         async move { writer.execute(pages).await.unwrap() }
     };
     limit("PRAGMA max_page_count = 1").await;
@@ -245,7 +270,16 @@ async fn without_the_rights() {
             set_mode(&file, file_mode);
         }
         set_mode(&folder, folder_mode);
-        let told = Store::open(&url).await.unwrap_err().to_string();
+        let told = match Store::open(&url).await {
+            Ok(store) => {
+                // It can be read all the same.
+                assert!(store.hosts().await.unwrap().is_empty());
+                let told = store.add_hosts(&[host("a")], 0).await.unwrap_err();
+                store.close().await;
+                told.to_string()
+            }
+            Err(error) => error.to_string(),
+        };
         text += &format!("# {title}\n{}\n\n", told.replace(&stage.display().to_string(), "[FOLDER]"));
         set_mode(&folder, 0o700);
     }

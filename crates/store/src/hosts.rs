@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::Row as _;
 use uphaul_core::ids::{HostName, Revision};
 
-use crate::db::{Conn, Dialect, Fault, Store};
+use crate::conn::{Conn, query};
+use crate::db::{Fault, Store};
 use crate::error::StoreError;
 use crate::host::{Host, HostEdit, Imported, NewHost, Observed};
+use crate::patience::{read, write};
 use crate::{HOSTS_MAX, journal, leases, rows, runs, sql};
 
 /// The word of a host that was seen to run something else than the record said.
@@ -22,9 +23,7 @@ impl Store {
     pub async fn add_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<(), StoreError> {
         const DOING: &str = "add hosts";
         check_all(hosts)?;
-        let mut write = self.begin(DOING).await?;
-        let done = add(write.conn(), hosts, at_us).await;
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn| add(conn, hosts, at_us))
     }
 
     /// Adds the hosts that are not there, and gives the others this address, port, user and these labels. All or
@@ -35,9 +34,7 @@ impl Store {
     pub async fn import_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<Imported, StoreError> {
         const DOING: &str = "import hosts";
         check_all(hosts)?;
-        let mut write = self.begin(DOING).await?;
-        let done = import(write.conn(), hosts, at_us).await;
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn| import(conn, hosts, at_us))
     }
 
     /// The host of this name.
@@ -46,8 +43,7 @@ impl Store {
     /// The database cannot be read, or the row makes no sense.
     pub async fn host(&self, name: &HostName) -> Result<Option<Host>, StoreError> {
         const DOING: &str = "read a host";
-        let mut conn = self.read(DOING).await?;
-        find(&mut conn, name).await.map_err(|fault| self.told(DOING, fault))
+        read!(self, DOING, |conn| find(conn, name))
     }
 
     /// All hosts, by name.
@@ -56,11 +52,7 @@ impl Store {
     /// The database cannot be read, or a row makes no sense.
     pub async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         const DOING: &str = "read the hosts";
-        let mut conn = self.read(DOING).await?;
-        let found = sqlx::query::<Dialect>(sql::HOSTS).fetch_all(&mut *conn).await;
-        let found = found.map_err(|error| self.told(DOING, error))?;
-        let hosts: Result<_, Fault> = found.iter().map(rows::host).collect();
-        hosts.map_err(|fault| self.told(DOING, fault))
+        read!(self, DOING, |conn| all(conn))
     }
 
     /// Changes a host, and answers what it is now. Allowed while a run is under way: that run keeps the plan it has.
@@ -69,9 +61,7 @@ impl Store {
     /// [`StoreError::NoSuchHost`], [`StoreError::InvalidHost`].
     pub async fn edit_host(&self, name: &HostName, edit: &HostEdit) -> Result<Host, StoreError> {
         const DOING: &str = "change a host";
-        let mut write = self.begin(DOING).await?;
-        let done = change(write.conn(), name, edit).await;
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn| change(conn, name, edit))
     }
 
     /// Takes a host out of the record; its history stays. With `force` also one with an unfinished run or a lease:
@@ -82,9 +72,7 @@ impl Store {
     /// [`StoreError::NoSuchHost`]; without `force` [`StoreError::Held`] and [`StoreError::UnfinishedRun`].
     pub async fn remove_host(&self, name: &HostName, force: bool) -> Result<(), StoreError> {
         const DOING: &str = "remove a host";
-        let mut write = self.begin(DOING).await?;
-        let done = remove(write.conn(), name, force).await;
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn| remove(conn, name, force))
     }
 
     /// Records that the host was proved to run `seen`, outside of any run. When the record said something else, the
@@ -99,9 +87,7 @@ impl Store {
         at_us: i64,
     ) -> Result<Observed, StoreError> {
         const DOING: &str = "record what a host runs";
-        let mut write = self.begin(DOING).await?;
-        let done = observe(write.conn(), host, seen, at_us).await;
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn| observe(conn, host, seen, at_us))
     }
 }
 
@@ -120,7 +106,7 @@ fn check_all(hosts: &[NewHost]) -> Result<(), StoreError> {
 
 /// Whether the host was added; false where the name is taken.
 async fn insert(conn: &mut Conn, host: &NewHost, at_us: i64) -> Result<bool, Fault> {
-    let done = sqlx::query::<Dialect>(sql::ADD_HOST)
+    let done = query(sql::ADD_HOST)
         .bind(host.name.as_str())
         .bind(&host.address)
         .bind(host.port.map(i64::from))
@@ -131,20 +117,27 @@ async fn insert(conn: &mut Conn, host: &NewHost, at_us: i64) -> Result<bool, Fau
         .bind(host.host_key.as_ref().map(|key| key.as_str()))
         .execute(conn)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done == 1)
 }
 
 async fn check_count(conn: &mut Conn) -> Result<(), Fault> {
-    let hosts: i64 = sqlx::query::<Dialect>(sql::COUNT_HOSTS).fetch_one(conn).await?.try_get("hosts")?;
+    let hosts: i64 = query(sql::COUNT_HOSTS).fetch_one(conn).await?.number("hosts")?;
     if usize::try_from(hosts).is_ok_and(|hosts| hosts <= HOSTS_MAX) {
         return Ok(());
     }
     Err(StoreError::TooMany { what: "hosts", max: HOSTS_MAX }.into())
 }
 
+/// In one order, whoever adds them: two who add the same hosts at once then wait for each other, and not in a circle.
+fn in_order(hosts: &[NewHost]) -> Vec<&NewHost> {
+    let mut ordered: Vec<&NewHost> = hosts.iter().collect();
+    ordered.sort_by(|a, b| a.name.cmp(&b.name));
+    ordered
+}
+
 async fn add(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<(), Fault> {
     let mut taken = Vec::new();
-    for host in hosts {
+    for host in in_order(hosts) {
         if !insert(conn, host, at_us).await? {
             taken.push(host.name.clone());
         }
@@ -157,11 +150,12 @@ async fn add(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<(), Fault
 
 async fn import(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<Imported, Fault> {
     let mut done = Imported::default();
-    for new in hosts {
+    for new in in_order(hosts) {
         if insert(conn, new, at_us).await? {
             done.added += 1;
             continue;
         }
+        lock(conn, &new.name).await?;
         let old = existing(conn, &new.name).await?;
         let mut host = old.clone();
         host.address.clone_from(&new.address);
@@ -183,8 +177,20 @@ async fn import(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<Import
 }
 
 async fn find(conn: &mut Conn, name: &HostName) -> Result<Option<Host>, Fault> {
-    let row = sqlx::query::<Dialect>(sql::HOST).bind(name.as_str()).fetch_optional(conn).await?;
+    let row = query(sql::HOST).bind(name.as_str()).fetch_optional(conn).await?;
     row.as_ref().map(rows::host).transpose()
+}
+
+async fn all(conn: &mut Conn) -> Result<Vec<Host>, Fault> {
+    query(sql::HOSTS).fetch_all(conn).await?.iter().map(rows::host).collect()
+}
+
+/// Holds the row until the transaction ends: what is read of it now stays true.
+async fn lock(conn: &mut Conn, name: &HostName) -> Result<(), Fault> {
+    if conn.is_postgres() {
+        query(sql::LOCK_HOST).bind(name.as_str()).fetch_optional(conn).await?;
+    }
+    Ok(())
 }
 
 async fn existing(conn: &mut Conn, name: &HostName) -> Result<Host, Fault> {
@@ -192,7 +198,7 @@ async fn existing(conn: &mut Conn, name: &HostName) -> Result<Host, Fault> {
 }
 
 async fn update(conn: &mut Conn, host: &Host) -> Result<(), Fault> {
-    sqlx::query::<Dialect>(sql::EDIT_HOST)
+    query(sql::EDIT_HOST)
         .bind(host.name.as_str())
         .bind(&host.address)
         .bind(host.port.map(i64::from))
@@ -206,6 +212,7 @@ async fn update(conn: &mut Conn, host: &Host) -> Result<(), Fault> {
 }
 
 async fn change(conn: &mut Conn, name: &HostName, edit: &HostEdit) -> Result<Host, Fault> {
+    lock(conn, name).await?;
     let host = existing(conn, name).await?;
     let host = host.edited(edit).map_err(|why| StoreError::InvalidHost { host: name.clone(), why })?;
     update(conn, &host).await?;
@@ -213,6 +220,9 @@ async fn change(conn: &mut Conn, name: &HostName, edit: &HostEdit) -> Result<Hos
 }
 
 async fn remove(conn: &mut Conn, name: &HostName, force: bool) -> Result<(), Fault> {
+    if conn.is_postgres() {
+        query(sql::LOCK_LEASE).bind(name.as_str()).fetch_optional(conn).await?;
+    }
     existing(conn, name).await?;
     if force {
         if let Some(run) = runs::unfinished_of(conn, name).await? {
@@ -227,16 +237,17 @@ async fn remove(conn: &mut Conn, name: &HostName, force: bool) -> Result<(), Fau
         }
     }
     // The lease goes with the row.
-    sqlx::query::<Dialect>(sql::REMOVE_HOST).bind(name.as_str()).execute(conn).await?;
+    query(sql::REMOVE_HOST).bind(name.as_str()).execute(conn).await?;
     Ok(())
 }
 
 async fn observe(conn: &mut Conn, name: &HostName, seen: &Revision, at_us: i64) -> Result<Observed, Fault> {
+    lock(conn, name).await?;
     let recorded = existing(conn, name).await?.current_version;
     let in_run = runs::unfinished_id_of(conn, name).await?;
     if in_run.is_none() {
         let drifted = recorded.as_ref().is_some_and(|recorded| recorded != seen);
-        sqlx::query::<Dialect>(sql::OBSERVE)
+        query(sql::OBSERVE)
             .bind(name.as_str())
             .bind(seen.as_str())
             .bind(at_us)

@@ -1,15 +1,16 @@
 //! Writes transitions: the log, the run and the host's five columns in one transaction.
 
 use async_trait::async_trait;
-use sqlx::Row as _;
 use uphaul_core::ids::{HostName, Revision, Seq};
 use uphaul_core::machine::{Input, Outcome, State, step};
 use uphaul_core::plan::PLAN_VERSION;
 use uphaul_core::ports::{Entry, Journal, JournalError, LeaseToken, RunRecord};
 
-use crate::db::{Conn, Dialect, Fault, Store};
+use crate::conn::{Conn, query};
+use crate::db::{Fault, Store};
 use crate::error::StoreError;
 use crate::leases::now_us;
+use crate::patience;
 use crate::{ENTRY_BYTES_MAX, leases, rows, sql};
 
 /// Why a transition was not written.
@@ -28,18 +29,32 @@ impl<E: Into<Fault>> From<E> for Refusal {
 impl Journal for Store {
     async fn append(&self, lease: &LeaseToken, entry: &Entry) -> Result<(), JournalError> {
         const DOING: &str = "write a transition";
-        let unavailable = |error: StoreError| JournalError::Unavailable(error.to_string());
-        let mut write = self.begin(DOING).await.map_err(unavailable)?;
-        let done = match append(write.conn(), lease, entry).await {
-            Ok(()) => Ok(()),
-            Err(Refusal::Fault(fault)) => Err(fault),
-            Err(Refusal::Conflict(who)) => {
-                write.roll_back().await;
-                return Err(JournalError::TakenOver(who));
+        let told = patience::write!(self, DOING, |conn, waiting| async {
+            match append(conn, lease, entry).await {
+                Ok(()) => Ok(Ok(())),
+                // The try before this one was written, and its answer was lost.
+                Err(Refusal::Conflict(_)) if waiting.is_again() && is_written(conn, lease, entry).await? => {
+                    Ok(Ok(()))
+                }
+                Err(Refusal::Conflict(who)) => Ok(Err(who)),
+                Err(Refusal::Fault(fault)) => Err(fault),
             }
-        };
-        self.end(DOING, write, done).await.map_err(unavailable)
+        });
+        match told {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(who)) => Err(JournalError::TakenOver(who)),
+            Err(error) => Err(JournalError::Unavailable(error.to_string())),
+        }
     }
+}
+
+/// Whether this very transition is the last one of its run, and the lease still holds: then it is this driver's own.
+async fn is_written(conn: &mut Conn, lease: &LeaseToken, entry: &Entry) -> Result<bool, Fault> {
+    let row = query(sql::LAST_EVENT).bind(entry.run.as_str()).bind(&lease.token).fetch_optional(conn).await?;
+    let Some(row) = row else { return Ok(false) };
+    let last = rows::event(&row)?;
+    Ok((last.seq, last.at_us, &last.input, &last.state, &last.proved)
+        == (entry.seq, entry.at_us, &entry.input, &entry.state, &entry.proved))
 }
 
 async fn append(conn: &mut Conn, lease: &LeaseToken, entry: &Entry) -> Result<(), Refusal> {
@@ -63,7 +78,7 @@ async fn write(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bool, 
         let what = format!("transition {} of run {}", entry.seq.0, entry.run);
         return Err(StoreError::Unwritable { what, why }.into());
     }
-    let advanced = sqlx::query::<Dialect>(sql::ADVANCE)
+    let advanced = query(sql::ADVANCE)
         .bind(entry.run.as_str())
         .bind(i64::from(entry.seq.0))
         .bind(&state)
@@ -74,10 +89,10 @@ async fn write(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bool, 
         .bind(i64::from(PLAN_VERSION))
         .execute(&mut *conn)
         .await?;
-    if advanced.rows_affected() != 1 {
+    if advanced != 1 {
         return Ok(false);
     }
-    sqlx::query::<Dialect>(sql::ADD_EVENT)
+    query(sql::ADD_EVENT)
         .bind(entry.run.as_str())
         .bind(i64::from(entry.seq.0))
         .bind(entry.at_us)
@@ -93,7 +108,7 @@ async fn write(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bool, 
 /// Writes what the transition means for the host. `current_version` becomes what was proved and nothing else.
 async fn summarise(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bool, Fault> {
     let proved = entry.proved.as_ref();
-    let updated = sqlx::query::<Dialect>(sql::SUMMARISE)
+    let updated = query(sql::SUMMARISE)
         .bind(host.as_str())
         .bind(entry.state.word())
         .bind(proved.map(Revision::as_str))
@@ -102,7 +117,7 @@ async fn summarise(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bo
         .bind(entry.state.is_finished().then_some(entry.at_us))
         .execute(conn)
         .await?;
-    Ok(updated.rows_affected() == 1)
+    Ok(updated == 1)
 }
 
 /// The version that an update has left. One that was forced onto the version that ran already left none, and what
@@ -130,10 +145,10 @@ async fn not_next(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<Ref
     let run = &entry.run;
     let refused =
         |why: String| -> Fault { StoreError::Unwritable { what: format!("run {run}"), why }.into() };
-    let row = sqlx::query::<Dialect>(sql::WHERE_RUN_IS).bind(run.as_str()).fetch_optional(&mut *conn).await?;
+    let row = query(sql::WHERE_RUN_IS).bind(run.as_str()).fetch_optional(&mut *conn).await?;
     let Some(row) = row else { return Err(refused("there is no such run".into())) };
-    let (of, status): (String, String) = (row.try_get("host")?, row.try_get("status")?);
-    let (seq, version): (i64, i64) = (row.try_get("seq")?, row.try_get("plan_version")?);
+    let (of, status) = (row.text("host")?, row.text("status")?);
+    let (seq, version) = (row.number("seq")?, row.number("plan_version")?);
     if of != host.as_str() {
         return Err(refused(format!("it is of {of}, and the lease of {host}")));
     }

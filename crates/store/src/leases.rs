@@ -9,9 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uphaul_core::ids::HostName;
 use uphaul_core::ports::LeaseToken;
 
-use crate::db::{Conn, Dialect, Fault, Store};
+use crate::conn::{Conn, Query, query};
+use crate::db::{Fault, Store};
 use crate::error::StoreError;
 use crate::lease::{LeaseRow, Owner};
+use crate::patience::{read, write};
 use crate::{rows, sql};
 
 /// How often a host is asked for when it changes hands between looking and taking; then whoever was seen last holds it.
@@ -20,8 +22,8 @@ const TRIES_MAX: u32 = 8;
 const BEATS_AT_ONCE: usize = 500;
 
 impl Store {
-    /// Takes a host, if it is free or `gone` says that the process of its holder is dead (that is then taken over).
-    /// Otherwise answers who holds it. `length` is how long an observer must see the lease stand still.
+    /// Takes a host, if it is free, or `gone` says that the process of its holder is dead, or the database itself that its
+    /// lease has expired (that is then taken over). Otherwise answers who holds it. `length` is how long an observer must see the lease stand still.
     ///
     /// # Errors
     /// [`StoreError::NoSuchHost`], or the database cannot be written.
@@ -34,14 +36,14 @@ impl Store {
     ) -> Result<Result<LeaseToken, LeaseRow>, StoreError> {
         const DOING: &str = "take a host";
         for left in (0..TRIES_MAX).rev() {
-            let mut write = self.begin(DOING).await?;
-            let taken = take(write.conn(), host, owner, length).await;
-            let row = match self.end(DOING, write, taken).await? {
-                Ok(token) => return Ok(Ok(token)),
+            let token = new_token(host).map_err(|fault| self.told(DOING, fault))?;
+            let taken = write!(self, DOING, |conn| take(conn, &token, owner, length))?;
+            let row = match taken {
+                Ok(()) => return Ok(Ok(token)),
                 Err(row) => row,
             };
             // Looked at outside of the transaction: it may be slow, and the swap notices what changed meanwhile.
-            if !gone(&row) {
+            if !row.expired && !gone(&row) {
                 return Ok(Err(row));
             }
             if let Some(token) = self.take_over(&row, owner, length).await? {
@@ -66,9 +68,9 @@ impl Store {
         length: Duration,
     ) -> Result<Option<LeaseToken>, StoreError> {
         const DOING: &str = "take a host over";
-        let mut write = self.begin(DOING).await?;
-        let done = swap(write.conn(), seen, owner, length).await;
-        self.end(DOING, write, done).await
+        let token = new_token(&seen.token.host).map_err(|fault| self.told(DOING, fault))?;
+        let taken = write!(self, DOING, |conn| swap(conn, seen, &token, owner, length))?;
+        Ok(taken.then_some(token))
     }
 
     /// Says that the holder of these leases lives, and answers those that it has lost.
@@ -78,10 +80,11 @@ impl Store {
     pub async fn heartbeat(&self, tokens: &[LeaseToken], at_us: i64) -> Result<Vec<LeaseToken>, StoreError> {
         const DOING: &str = "renew leases";
         let mut lost = Vec::new();
+        // In one order: two who renew leases of the same hosts wait for each other, and not in a circle.
+        let mut tokens = tokens.to_vec();
+        tokens.sort_by(|a, b| a.host.cmp(&b.host));
         for some in tokens.chunks(BEATS_AT_ONCE) {
-            let mut write = self.begin(DOING).await?;
-            let done = beat_all(write.conn(), some, at_us).await;
-            lost.extend(self.end(DOING, write, done).await?);
+            lost.extend(write!(self, DOING, |conn| beat_all(conn, some, at_us))?);
         }
         Ok(lost)
     }
@@ -92,10 +95,11 @@ impl Store {
     /// The database cannot be written.
     pub async fn release(&self, lease: &LeaseToken) -> Result<(), StoreError> {
         const DOING: &str = "give a host back";
-        let mut write = self.begin(DOING).await?;
-        let query = sqlx::query::<Dialect>(sql::RELEASE).bind(lease.host.as_str()).bind(&lease.token);
-        let done = query.execute(write.conn()).await.map(drop).map_err(Fault::Sql);
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn| async {
+            let query = query(sql::RELEASE).bind(lease.host.as_str()).bind(&lease.token);
+            query.execute(conn).await?;
+            Ok(())
+        })
     }
 
     /// Who holds a host.
@@ -104,8 +108,7 @@ impl Store {
     /// The database cannot be read, or the row makes no sense.
     pub async fn lease_of(&self, host: &HostName) -> Result<Option<LeaseRow>, StoreError> {
         const DOING: &str = "read who holds a host";
-        let mut conn = self.read(DOING).await?;
-        find(&mut conn, host).await.map_err(|fault| self.told(DOING, fault))
+        read!(self, DOING, |conn| find(conn, host))
     }
 
     /// All leases, by host. At most one a host.
@@ -114,11 +117,7 @@ impl Store {
     /// The database cannot be read, or a row makes no sense.
     pub async fn leases(&self) -> Result<Vec<LeaseRow>, StoreError> {
         const DOING: &str = "read who holds which host";
-        let mut conn = self.read(DOING).await?;
-        let found = sqlx::query::<Dialect>(sql::LEASES).fetch_all(&mut *conn).await;
-        let found = found.map_err(|error| self.told(DOING, error))?;
-        let leases: Result<_, Fault> = found.iter().map(rows::lease).collect();
-        leases.map_err(|fault| self.told(DOING, fault))
+        read!(self, DOING, |conn| all(conn))
     }
 }
 
@@ -129,14 +128,14 @@ pub(crate) fn now_us() -> i64 {
 }
 
 pub(crate) async fn find(conn: &mut Conn, host: &HostName) -> Result<Option<LeaseRow>, Fault> {
-    let row = sqlx::query::<Dialect>(sql::LEASE).bind(host.as_str()).fetch_optional(conn).await?;
+    let row = query(sql::LEASE).bind(host.as_str()).fetch_optional(conn).await?;
     row.as_ref().map(rows::lease).transpose()
 }
 
 /// Renews a lease; false where it is lost. What is written after it in the same transaction is written while it holds.
 async fn beat(conn: &mut Conn, lease: &LeaseToken, at_us: i64) -> Result<bool, Fault> {
-    let query = sqlx::query::<Dialect>(sql::BEAT).bind(lease.host.as_str()).bind(&lease.token).bind(at_us);
-    Ok(query.execute(conn).await?.rows_affected() == 1)
+    let query = query(sql::BEAT).bind(lease.host.as_str()).bind(&lease.token).bind(at_us);
+    Ok(query.execute(conn).await? == 1)
 }
 
 /// Renews all of these, and answers those that are lost.
@@ -159,79 +158,89 @@ pub(crate) async fn hold(conn: &mut Conn, lease: &LeaseToken, at_us: i64) -> Res
     Err(StoreError::LeaseLost { host: lease.host.clone(), by }.into())
 }
 
+/// Takes a free host under this token, or answers who has it.
 async fn take(
     conn: &mut Conn,
-    host: &HostName,
+    token: &LeaseToken,
     owner: &Owner,
     length: Duration,
-) -> Result<Result<LeaseToken, LeaseRow>, Fault> {
-    // A host that is held is there, so only a free one need be looked for.
-    if let Some(row) = find(conn, host).await? {
-        return Ok(Err(row));
+) -> Result<Result<(), LeaseRow>, Fault> {
+    let host = &token.host;
+    for _ in 0..TRIES_MAX {
+        // A host that is held is there, so only a free one need be looked for.
+        if let Some(row) = find(conn, host).await? {
+            // Taken by the try before this one, whose answer was lost.
+            return Ok(if row.token == *token { Ok(()) } else { Err(row) });
+        }
+        let known = query(sql::HOST).bind(host.as_str()).fetch_optional(conn).await?;
+        if known.is_none() {
+            return Err(StoreError::NoSuchHost(host.clone()).into());
+        }
+        match taking(sql::TAKE, token, owner, length, now(conn).await?).execute(conn).await {
+            Ok(1) => return Ok(Ok(())),
+            // Somebody else was faster: only a database that lets two write at once comes here, and round again.
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => return Err(StoreError::NoSuchHost(host.clone()).into()),
+            Err(error) => return Err(error.into()),
+        }
     }
-    let known = sqlx::query::<Dialect>(sql::HOST).bind(host.as_str()).fetch_optional(&mut *conn).await?;
-    if known.is_none() {
-        return Err(StoreError::NoSuchHost(host.clone()).into());
-    }
-    let new = NewLease::of(host, owner, length)?;
-    let taken = new.bind(sql::TAKE).execute(&mut *conn).await?;
-    if taken.rows_affected() == 1 {
-        return Ok(Ok(new.token));
-    }
-    // Only a database that lets two write at once comes here.
-    let row = find(conn, host).await?;
-    row.map(Err).ok_or_else(|| StoreError::LeaseLost { host: host.clone(), by: None }.into())
+    Err(StoreError::TooMany { what: "tries to take a host", max: TRIES_MAX as usize }.into())
 }
 
+/// The host was removed while its lease was being written.
+fn is_gone(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|answer| answer.is_foreign_key_violation())
+}
+
+/// Whether the host is held under this token now.
 async fn swap(
     conn: &mut Conn,
     seen: &LeaseRow,
+    token: &LeaseToken,
     owner: &Owner,
     length: Duration,
-) -> Result<Option<LeaseToken>, Fault> {
-    let new = NewLease::of(&seen.token.host, owner, length)?;
-    let query = new.bind(sql::TAKE_OVER).bind(&seen.token.token).bind(seen.beat);
-    let taken = query.execute(conn).await?.rows_affected() == 1;
-    Ok(taken.then_some(new.token))
+) -> Result<bool, Fault> {
+    let query = taking(sql::TAKE_OVER, token, owner, length, now(conn).await?);
+    if query.bind(&seen.token.token).bind(seen.beat).execute(conn).await? == 1 {
+        return Ok(true);
+    }
+    // Taken by the try before this one, whose answer was lost.
+    Ok(find(conn, &token.host).await?.is_some_and(|row| row.token == *token))
 }
 
-/// A lease that is about to be written.
-struct NewLease<'a> {
-    token: LeaseToken,
-    owner: &'a Owner,
-    length_us: i64,
-    at_us: i64,
+async fn all(conn: &mut Conn) -> Result<Vec<LeaseRow>, Fault> {
+    query(sql::LEASES).fetch_all(conn).await?.iter().map(rows::lease).collect()
 }
 
-type Query<'q> = sqlx::query::Query<'q, Dialect, <Dialect as sqlx::Database>::Arguments>;
+/// The time that leases are written with: of the server where there is one.
+async fn now(conn: &mut Conn) -> Result<i64, Fault> {
+    if conn.is_postgres() { Ok(query(sql::NOW).fetch_one(conn).await?.number("now")?) } else { Ok(now_us()) }
+}
 
-impl<'a> NewLease<'a> {
-    fn of(host: &HostName, owner: &'a Owner, length: Duration) -> Result<Self, Fault> {
-        let mut bytes = [0_u8; 16];
-        getrandom::fill(&mut bytes).map_err(|why| Fault::Unreadable {
-            what: "the random numbers of this system".into(),
-            why: why.to_string(),
-        })?;
-        let token = LeaseToken { host: host.clone(), token: format!("{:032x}", u128::from_be_bytes(bytes)) };
-        let length_us = i64::try_from(length.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
-        Ok(Self { token, owner, length_us, at_us: now_us() })
-    }
+/// A token that nobody has had.
+fn new_token(host: &HostName) -> Result<LeaseToken, Fault> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|why| Fault::Unreadable {
+        what: "the random numbers of this system".into(),
+        why: why.to_string(),
+    })?;
+    Ok(LeaseToken { host: host.clone(), token: format!("{:032x}", u128::from_be_bytes(bytes)) })
+}
 
-    /// Binds `$1` to `$12` of both ways to take a host.
-    fn bind(&self, text: &'static str) -> Query<'_> {
-        let owner = self.owner;
-        sqlx::query::<Dialect>(text)
-            .bind(self.token.host.as_str())
-            .bind(&self.token.token)
-            .bind(&owner.user)
-            .bind(&owner.machine)
-            .bind(i64::from(owner.pid))
-            .bind(i64::try_from(owner.pid_started).unwrap_or(i64::MAX))
-            .bind(&owner.boot_id)
-            .bind(&owner.machine_id)
-            .bind(&owner.pid_namespace)
-            .bind(self.length_us)
-            .bind(self.at_us)
-            .bind(self.at_us.saturating_add(self.length_us))
-    }
+/// `$1` to `$12` of both ways to take a host.
+fn taking(text: &'static str, token: &LeaseToken, owner: &Owner, length: Duration, at_us: i64) -> Query {
+    let length_us = i64::try_from(length.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    query(text)
+        .bind(token.host.as_str())
+        .bind(&token.token)
+        .bind(&owner.user)
+        .bind(&owner.machine)
+        .bind(i64::from(owner.pid))
+        .bind(i64::try_from(owner.pid_started).unwrap_or(i64::MAX))
+        .bind(&owner.boot_id)
+        .bind(&owner.machine_id)
+        .bind(&owner.pid_namespace)
+        .bind(length_us)
+        .bind(at_us)
+        .bind(at_us.saturating_add(length_us))
 }

@@ -1,12 +1,15 @@
-//! Hosts, runs, their log and leases in SQLite.
+//! Hosts, runs, their log and leases, in SQLite or Postgres.
 //!
 //! `run_events` is the truth. A row of `runs` is its last line, and the five version columns of `subscriptions` are
 //! its summary: all three change in one transaction, which also proves that the writer still holds the host. No
-//! decision here reads a clock: times are written for people, leases are told apart by a token and a counter.
+//! decision here reads the clock of a machine that Uphaul runs on: times are written for people, leases are told apart by
+//! a token and a counter. Whether one has expired is told by Postgres's own clock, or by watching it stand still.
 //!
-//! The SQL that both dialects share stands in `sql`, with `$N` placeholders; what only SQLite needs (files,
-//! pragmas, how a write begins) stands in `open`, `layout` and `db`.
+//! The SQL that both dialects share stands in `sql`, with `$N` placeholders; what Postgres is told in other words stands
+//! in `postgres`, what only SQLite needs (files, pragmas) in `open`. `conn` is one connection of either.
 
+mod cause;
+mod conn;
 mod db;
 #[cfg(test)]
 mod dialect_tests;
@@ -25,19 +28,25 @@ mod newer_tests;
 mod open;
 #[cfg(test)]
 mod open_tests;
+mod patience;
+mod postgres;
 #[cfg(test)]
-mod postgres_tests;
+#[expect(dead_code, unreachable_pub, reason = "the tests of the whole use it too, and more of it")]
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres_server;
 pub mod process;
 mod rows;
 mod run;
 mod runs;
 mod sql;
+mod texts;
 
 pub use db::Store;
 pub use error::{Cause, StoreError};
 pub use glance::{Glance, layout_known};
 pub use host::{Host, HostEdit, Imported, NewHost, Observed};
-pub use lease::{LeaseRow, Owner};
+pub use lease::{LeaseRow, Owner, Watch, Watched};
+pub use patience::{Outage, Tell};
 pub use run::{StoredEvent, StoredRun};
 pub use uphaul_core::ports::{LeaseToken, RunRecord};
 

@@ -57,7 +57,7 @@ async fn changed(change: &'static str) -> (Store, LeaseToken, RunRecord) {
     let taken = store.acquire(&name, &process::this_owner(), Duration::from_secs(30), &|_| false).await;
     let (lease, run) = (taken.unwrap().unwrap(), run(&name));
     store.create_run(&lease, &run, "ana", 0).await.unwrap();
-    store.writer.execute(change).await.unwrap();
+    store.sqlite_writer().execute(change).await.unwrap();
     (store, lease, run)
 }
 

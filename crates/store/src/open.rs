@@ -4,16 +4,19 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
-use crate::db::{Conn, Store, cause};
+use crate::cause::{Waits, cause};
+use crate::conn::{Conn, Link};
+use crate::db::{Pools, Store};
 use crate::error::{Cause, StoreError};
-use crate::layout;
+use crate::texts::Texts;
+use crate::{layout, postgres};
 
 const DOING: &str = "open the record";
 /// How long another process may hold the lock before an operation gives up.
@@ -36,11 +39,17 @@ static MAKING: Mutex<()> = Mutex::new(());
 enum Place {
     Memory,
     File(PathBuf),
+    /// The URL as it was given.
+    Server(String),
 }
 
 impl Store {
-    /// Opens the record at `sqlite:PATH`, `sqlite://PATH` or `sqlite::memory:`; the path is taken as it stands. A
+    /// Opens the record at `sqlite:PATH`, `sqlite://PATH` or `sqlite::memory:`, where the path is taken as it stands; or at
+    /// `postgres://USER@HOST/NAME`, read as libpq does, with the password from there, PGPASSWORD or the passfile. A
     /// missing file is made for this user alone, its folder as well. Its layout is brought up to this build's.
+    ///
+    /// A file that may not be written to, and one that a newer Uphaul has laid out, is opened to be read; each write is
+    /// then refused, see [`Store::check_writable`].
     ///
     /// # Errors
     /// [`StoreError::Url`], or [`StoreError::Unusable`] with one of [`Cause`]; nothing was written to a database that is not
@@ -54,6 +63,7 @@ impl Store {
         match parse(url)? {
             Place::Memory => open_memory(lock_wait).await,
             Place::File(path) => open_file(&path, lock_wait).await,
+            Place::Server(url) => postgres::open(&url).await,
         }
     }
 }
@@ -62,14 +72,15 @@ fn parse(url: &str) -> Result<Place, StoreError> {
     let bad = |why: String| Err(StoreError::Url(why));
     // What follows the scheme is never repeated: it may hold a password.
     let Some((scheme, rest)) = url.split_once(':') else {
-        return bad("it must begin with `sqlite:`, for example `sqlite:uphaul.db`".into());
+        return bad("it must begin with `sqlite:` or `postgres://`, for example `sqlite:uphaul.db`".into());
     };
     match scheme {
         "sqlite" => {}
-        "postgres" | "postgresql" => {
-            return bad("this build has no Postgres yet; use `sqlite:PATH`".into());
+        "postgres" | "postgresql" => return Ok(Place::Server(url.to_owned())),
+        _ => {
+            let scheme = cut(scheme);
+            return bad(format!("{scheme:?} is not known; use `sqlite:PATH` or `postgres://USER@HOST/NAME`"));
         }
-        _ => return bad(format!("{:?} is not known; use `sqlite:PATH`", cut(scheme))),
     }
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path == ":memory:" {
@@ -94,72 +105,124 @@ fn cut(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-/// A record that is being opened, for its errors.
+/// A record that is being opened.
 struct Opening {
     place: String,
-    lock_wait: Duration,
+    waits: Waits,
 }
 
 impl Opening {
+    fn new(place: String, lock_wait: Duration) -> Self {
+        Self { place, waits: Waits { lock: lock_wait, turn: TURN_WAIT, remote: false } }
+    }
+
     fn unusable(&self, cause: Cause) -> StoreError {
         StoreError::Unusable { place: self.place.clone(), doing: DOING, cause }
     }
 
     fn told(&self, error: &sqlx::Error) -> StoreError {
-        self.unusable(cause(error, self.lock_wait, TURN_WAIT))
+        self.unusable(cause(error, self.waits))
     }
 
-    fn store(self, writer: SqlitePool, reader: SqlitePool) -> Store {
-        Store { writer, reader, place: self.place, lock_wait: self.lock_wait, turn_wait: TURN_WAIT }
+    fn store(&self, writer: SqlitePool, reader: SqlitePool) -> Store {
+        Store::new(Pools::Sqlite { writer, reader }, self.place.clone(), self.waits, Texts::sqlite())
     }
 }
 
 async fn open_memory(lock_wait: Duration) -> Result<Store, StoreError> {
-    let opening = Opening { place: "SQLite in memory".into(), lock_wait };
+    let opening = Opening::new("SQLite in memory".into(), lock_wait);
     // The database lives in its one connection, so that one is also read from.
     let options = with_pragmas(SqliteConnectOptions::new().in_memory(true), lock_wait);
     let pool = pool(1).connect_with(options).await.map_err(|error| opening.told(&error))?;
-    let mut conn = pool.acquire().await.map_err(|error| opening.told(&error))?;
-    layout::bring_up(&mut conn, lock_wait).await.map_err(|cause| opening.unusable(cause))?;
+    let store = opening.store(pool.clone(), pool);
+    let mut conn = store.conn().await.map_err(|error| opening.told(&error))?;
+    layout::bring_up(&mut conn, opening.waits).await.map_err(|cause| opening.unusable(cause))?;
     drop(conn);
-    Ok(opening.store(pool.clone(), pool))
+    Ok(store)
 }
 
 async fn open_file(path: &Path, lock_wait: Duration) -> Result<Store, StoreError> {
     let path = std::path::absolute(path).map_err(|why| StoreError::Url(why.to_string()))?;
-    let place = format!("SQLite file {}", path.display());
-    let opening = Opening { place, lock_wait };
-    make(&path).and_then(|()| check_rights(&path)).map_err(|cause| opening.unusable(cause))?;
+    let opening = Opening::new(format!("SQLite file {}", path.display()), lock_wait);
+    match make(&path).and_then(|()| check_rights(&path)) {
+        Ok(()) => {}
+        Err(cause @ (Cause::ReadOnly | Cause::NothingBeside)) => {
+            return open_to_read(&path, opening, cause).await;
+        }
+        Err(cause) => return Err(opening.unusable(cause)),
+    }
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(false);
     let options = with_pragmas(options, lock_wait);
-    let mut conn = SqliteConnection::connect_with(&options).await.map_err(|error| opening.told(&error))?;
-    let ready = prepare(&mut conn, lock_wait).await;
-    let closed = conn.close().await;
-    ready.map_err(|cause| opening.unusable(cause))?;
-    closed.map_err(|error| opening.told(&error))?;
+    // Its one connection is closed again before the others are made: what it has prepared, they find.
+    let first = pool(1).connect_with(options.clone()).await.map_err(|error| opening.told(&error))?;
+    let store = opening.store(first.clone(), first.clone());
+    let ready = match store.conn().await {
+        Ok(mut conn) => prepare(&mut conn, opening.waits).await,
+        Err(error) => Err(cause(&error, opening.waits)),
+    };
+    first.close().await;
+    match ready {
+        Ok(()) => {}
+        Err(cause @ Cause::Newer { .. }) => return open_to_read(&path, opening, cause).await,
+        Err(cause) => return Err(opening.unusable(cause)),
+    }
     let writer = pool(1).connect_with(options.clone()).await.map_err(|error| opening.told(&error))?;
     let reader = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok(opening.store(writer, reader))
 }
 
+/// Opens a record that cannot be written, and says why at each write. It must be one that can be read: laid out, and by
+/// this build or a newer one.
+async fn open_to_read(path: &Path, opening: Opening, why: Cause) -> Result<Store, StoreError> {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(false).read_only(true);
+    // Where nobody writes there is no log beside the file, and where nothing may be made beside it SQLite must be told
+    // that it need not look for one.
+    let still = !beside(path, "-wal").exists();
+    let options = options.immutable(still && !may_make_beside(path));
+    let options = options.busy_timeout(opening.waits.lock).pragma("query_only", "ON");
+    let reader = pool(READERS).connect_lazy_with(options);
+    let mut store = opening.store(reader.clone(), reader);
+    let mut conn = store.read(DOING).await?;
+    match layout::check(&mut conn, opening.waits).await {
+        Ok(layout::Layout::Same) | Err(Cause::Newer { .. }) => {}
+        Ok(layout::Layout::Behind(_)) => return Err(opening.unusable(why)),
+        Err(cause) => return Err(opening.unusable(cause)),
+    }
+    drop(conn);
+    store.read_only = Some(Arc::new(why));
+    Ok(store)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn may_make_beside(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
 /// Looks before it writes anything: a database that is not ours stays as it is, to the byte.
-async fn prepare(conn: &mut Conn, lock_wait: Duration) -> Result<(), Cause> {
-    layout::check(conn, lock_wait).await?;
-    use_wal(conn, lock_wait).await?;
-    layout::bring_up(conn, lock_wait).await
+async fn prepare(conn: &mut Conn, waits: Waits) -> Result<(), Cause> {
+    layout::check(conn, waits).await?;
+    use_wal(conn, waits).await?;
+    layout::bring_up(conn, waits).await.map(drop)
 }
 
 /// SQLite does not wait for other processes when it changes to WAL, so this does.
-async fn use_wal(conn: &mut Conn, lock_wait: Duration) -> Result<(), Cause> {
+async fn use_wal(conn: &mut Conn, waits: Waits) -> Result<(), Cause> {
+    let Link::Sqlite(conn) = &mut conn.link else { return Ok(()) };
     let began = Instant::now();
     loop {
-        let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut *conn).await;
+        let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut **conn).await;
         let told = match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(Cause::NoSharedMemory),
-            Err(error) => cause(&error, lock_wait, TURN_WAIT),
+            Err(error) => cause(&error, waits),
         };
-        if !matches!(told, Cause::Locked { .. }) || began.elapsed() >= lock_wait {
+        if !matches!(told, Cause::Locked { .. }) || began.elapsed() >= waits.lock {
             return Err(told);
         }
         tokio::time::sleep(WAL_RETRY).await;
@@ -217,7 +280,6 @@ fn plain(error: &io::Error) -> String {
 
 /// Asks the file system beforehand: SQLite says "unable to open" for many things, and opens what it may not write.
 fn check_rights(path: &Path) -> Result<(), Cause> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
     let may = |path: &Path, access| rustix::fs::access(path, access).is_ok();
     let forbidden = |path: &Path, detail: &str| {
         Err(Cause::NoPermission { path: path.display().to_string(), detail: detail.to_owned() })
@@ -231,8 +293,8 @@ fn check_rights(path: &Path) -> Result<(), Cause> {
     if !may(path, Access::WRITE_OK) {
         return Err(Cause::ReadOnly);
     }
-    if !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
-        return forbidden(folder, "nothing may be written beside it");
+    if !may_make_beside(path) {
+        return Err(Cause::NothingBeside);
     }
     Ok(())
 }
@@ -250,6 +312,10 @@ mod tests {
         assert_eq!(parse("sqlite://a.db"), file("a.db"));
         assert_eq!(parse("sqlite::memory:"), Ok(Place::Memory));
         assert_eq!(parse("sqlite://:memory:"), Ok(Place::Memory));
+        assert_eq!(
+            parse("postgresql://ana@db/uphaul"),
+            Ok(Place::Server("postgresql://ana@db/uphaul".into()))
+        );
     }
 
     #[test]
@@ -263,8 +329,6 @@ mod tests {
             "sqlite:~/uphaul.db",
             "sqlite:a.db?mode=ro",
             "sqlite:a\0b",
-            "postgres://ana:SECRET@db/uphaul",
-            "postgresql://ana:SECRET@db/uphaul",
             "mysql://ana:SECRET@db/uphaul",
             "ana:SECRET@db/uphaul",
         ];
@@ -273,7 +337,7 @@ mod tests {
             let error = parse(url).unwrap_err();
             told += &format!("{:40} {error}\n", url.escape_default().to_string());
         }
-        assert_eq!(told.matches("SECRET").count(), 4, "only in the left column");
+        assert_eq!(told.matches("SECRET").count(), 2, "only in the left column");
         insta::assert_snapshot!("urls_refused", told);
     }
 }

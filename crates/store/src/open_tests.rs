@@ -50,9 +50,10 @@ async fn migrations_run_once() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         let store = Store::open(&url(&folder, "uphaul.db")).await.unwrap();
-        let schema: i64 = sqlx::query_scalar("PRAGMA schema_version").fetch_one(&store.reader).await.unwrap();
+        let schema: i64 =
+            sqlx::query_scalar("PRAGMA schema_version").fetch_one(store.sqlite_reader()).await.unwrap();
         let applied: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM uphaul_migrations")
-            .fetch_one(&store.reader)
+            .fetch_one(store.sqlite_reader())
             .await
             .unwrap();
         store.close().await;
@@ -80,12 +81,13 @@ async fn the_pragmas_that_promises_rest_on_are_set() {
     let store = Store::open(&url(&folder, "uphaul.db")).await.unwrap();
     for (pragma, wanted) in [("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 5000)] {
         let text = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
-        let set: i64 = sqlx::query_scalar(text).fetch_one(&store.writer).await.unwrap();
+        let set: i64 = sqlx::query_scalar(text).fetch_one(store.sqlite_writer()).await.unwrap();
         assert_eq!(set, wanted, "{pragma}");
     }
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(store.sqlite_writer()).await.unwrap();
     assert_eq!(mode, "wal");
-    assert!(store.reader.execute("DELETE FROM subscriptions").await.is_err(), "readers only read");
+    assert!(store.sqlite_reader().execute("DELETE FROM subscriptions").await.is_err(), "readers only read");
 }
 
 /// A write that is given up in the middle leaves nothing, and the next one is not in its way.
@@ -95,18 +97,18 @@ async fn a_write_that_is_dropped_leaves_nothing() {
     let insert = "INSERT INTO rollouts (id, plan, plan_version, seq, state, status, requested_by, started_at) \
         VALUES ('r', '', 1, 0, '', '', '', 0)";
     let mut write = store.begin("test").await.unwrap();
-    write.conn().execute(insert).await.unwrap();
+    write.conn().run(insert.to_owned()).await.unwrap();
     drop(write);
     for _ in 0..2 {
         let mut write = store.begin("test").await.unwrap();
-        write.conn().execute(insert).await.unwrap();
+        write.conn().run(insert.to_owned()).await.unwrap();
         write.roll_back().await;
     }
     let mut write = store.begin("test").await.unwrap();
-    let done = write.conn().execute(insert).await.map_err(Fault::Sql);
+    let done = write.conn().run(insert.to_owned()).await.map_err(Fault::Sql);
     store.end("test", write, done).await.unwrap();
     let count: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM rollouts").fetch_one(&store.reader).await.unwrap();
+        sqlx::query_scalar("SELECT COUNT(*) FROM rollouts").fetch_one(store.sqlite_reader()).await.unwrap();
     assert_eq!(count, 1);
 }
 

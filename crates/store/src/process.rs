@@ -37,6 +37,17 @@ pub fn is_gone(row: &LeaseRow) -> bool {
     comparable && owner.pid_started != 0 && is_dead(owner.pid, owner.pid_started)
 }
 
+/// Whether the process that holds this lease was seen to be alive, on this very machine. It may be stopped; then it is alive
+/// all the same, and only watching its lease tells more.
+pub fn is_alive_here(row: &LeaseRow) -> bool {
+    let (owner, me) = (&row.owner, this_owner());
+    let same = |theirs: &str, ours: &str| !ours.is_empty() && theirs == ours;
+    owner.machine == me.machine
+        && same(&owner.boot_id, &me.boot_id)
+        && same(&owner.pid_namespace, &me.pid_namespace)
+        && seen(owner.pid).is_some_and(|process| !process.ended && process.started == owner.pid_started)
+}
+
 /// The kernel is asked first: /proc may hide the processes of other users.
 fn is_dead(pid: u32, started: u64) -> bool {
     let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
@@ -101,6 +112,7 @@ mod tests {
             taken_at_us: 0,
             heartbeat_us: 0,
             expires_at_us: 0,
+            expired: false,
         }
     }
 
@@ -116,6 +128,7 @@ mod tests {
     #[test]
     fn a_living_process_is_not_gone() {
         assert!(!is_gone(&held_by(this_owner())));
+        assert!(is_alive_here(&held_by(this_owner())));
     }
 
     #[test]
@@ -169,6 +182,7 @@ mod tests {
         ];
         for owner in elsewhere {
             assert!(!is_gone(&held_by(owner.clone())), "{owner:?}");
+            assert!(!is_alive_here(&held_by(owner.clone())), "{owner:?}");
         }
     }
 

@@ -4,20 +4,16 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use uphaul_core::ids::{HostName, Seq};
 use uphaul_core::plan::PLAN_VERSION;
 use uphaul_core::ports::{LeaseToken, RunRecord};
 
+use crate::conn::Row;
 use crate::db::Fault;
 use crate::error::StoreError;
 use crate::host::Host;
 use crate::lease::{LeaseRow, Owner};
 use crate::run::{StoredEvent, StoredRun};
-
-/// A row of this build's dialect.
-pub(crate) type Row = SqliteRow;
 
 /// A column, and whose it is.
 struct Reader<'a> {
@@ -31,7 +27,7 @@ impl Reader<'_> {
     }
 
     fn text(&self, column: &str) -> Result<String, Fault> {
-        Ok(self.row.try_get(column)?)
+        Ok(self.row.text(column)?)
     }
 
     fn name<T: FromStr<Err: ToString>>(&self, column: &str) -> Result<T, Fault> {
@@ -39,12 +35,12 @@ impl Reader<'_> {
     }
 
     fn name_opt<T: FromStr<Err: ToString>>(&self, column: &str) -> Result<Option<T>, Fault> {
-        let text: Option<String> = self.row.try_get(column)?;
+        let text = self.row.text_opt(column)?;
         text.map(|text| text.parse().map_err(|why: T::Err| self.bad(column, why))).transpose()
     }
 
     fn number<T: TryFrom<i64, Error: ToString>>(&self, column: &str) -> Result<T, Fault> {
-        let number: i64 = self.row.try_get(column)?;
+        let number = self.row.number(column)?;
         T::try_from(number).map_err(|why| self.bad(column, why.to_string()))
     }
 
@@ -62,7 +58,7 @@ pub(crate) fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, Fau
 pub(crate) fn host(row: &Row) -> Result<Host, Fault> {
     let name: HostName = Reader { row, of: "a host".into() }.name("name")?;
     let read = Reader { row, of: format!("host {name}") };
-    let port: Option<i64> = row.try_get("port")?;
+    let port = row.number_opt("port")?;
     Ok(Host {
         address: read.text("address")?,
         port: port.map(u16::try_from).transpose().map_err(|why| read.bad("port", why))?,
@@ -72,17 +68,17 @@ pub(crate) fn host(row: &Row) -> Result<Host, Fault> {
         settings: read.json("settings")?,
         current_version: read.name_opt("current_version")?,
         target_version: read.name_opt("target_version")?,
-        update_status: row.try_get("update_status")?,
+        update_status: row.text_opt("update_status")?,
         previous_version: read.name_opt("previous_version")?,
-        last_update_at_us: row.try_get("last_update_at")?,
-        proved_at_us: row.try_get("proved_at")?,
+        last_update_at_us: row.number_opt("last_update_at")?,
+        proved_at_us: row.number_opt("proved_at")?,
         name,
     })
 }
 
 pub(crate) fn run(row: &Row) -> Result<StoredRun, Fault> {
-    let read = Reader { row, of: format!("run {}", row.try_get::<String, _>("id")?) };
-    let version: i64 = row.try_get("plan_version")?;
+    let read = Reader { row, of: format!("run {}", row.text("id")?) };
+    let version = row.number("plan_version")?;
     let newer = |fault| match fault {
         Fault::Unreadable { what, .. } if version > i64::from(PLAN_VERSION) => {
             let why = format!(
@@ -102,16 +98,16 @@ pub(crate) fn run(row: &Row) -> Result<StoredRun, Fault> {
     Ok(StoredRun {
         record,
         requested_by: read.text("requested_by")?,
-        started_at_us: row.try_get("started_at")?,
-        finished_at_us: row.try_get("finished_at")?,
+        started_at_us: row.number("started_at")?,
+        finished_at_us: row.number_opt("finished_at")?,
     })
 }
 
 pub(crate) fn event(row: &Row) -> Result<StoredEvent, Fault> {
-    let read = Reader { row, of: format!("transition {}", row.try_get::<i64, _>("seq")?) };
+    let read = Reader { row, of: format!("transition {}", row.number("seq")?) };
     Ok(StoredEvent {
         seq: Seq(read.number("seq")?),
-        at_us: row.try_get("at")?,
+        at_us: row.number("at")?,
         input: read.json("input")?,
         state: read.json("state")?,
         proved: read.name_opt("proved")?,
@@ -132,10 +128,11 @@ pub(crate) fn lease(row: &Row) -> Result<LeaseRow, Fault> {
     Ok(LeaseRow {
         token: LeaseToken { host: read.name("host")?, token: read.text("token")? },
         owner,
-        beat: row.try_get("beat")?,
-        length_us: row.try_get("length")?,
-        taken_at_us: row.try_get("taken_at")?,
-        heartbeat_us: row.try_get("heartbeat_at")?,
-        expires_at_us: row.try_get("expires_at")?,
+        beat: row.number("beat")?,
+        length_us: row.number("length")?,
+        taken_at_us: row.number("taken_at")?,
+        heartbeat_us: row.number("heartbeat_at")?,
+        expires_at_us: row.number("expires_at")?,
+        expired: row.number("expired")? != 0,
     })
 }

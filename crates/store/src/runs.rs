@@ -1,13 +1,14 @@
 //! Runs, and what is read of their log.
 
-use sqlx::Row as _;
 use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::machine::State;
 use uphaul_core::plan::{Goal, PLAN_VERSION};
 use uphaul_core::ports::{LeaseToken, RunRecord};
 
-use crate::db::{Conn, Dialect, Fault, Store};
+use crate::conn::{Conn, Query, query};
+use crate::db::{Fault, Store};
 use crate::error::StoreError;
+use crate::patience::{read, write};
 use crate::run::{StoredEvent, StoredRun};
 use crate::{EVENTS_MAX, RUNS_MAX, leases, rows, sql};
 
@@ -26,9 +27,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         const DOING: &str = "create a run";
         check(lease, run)?;
-        let mut write = self.begin(DOING).await?;
-        let done = create(write.conn(), lease, run, requested_by, at_us).await;
-        self.end(DOING, write, done).await
+        write!(self, DOING, |conn, waiting| async {
+            // Written by the try before this one, whose answer was lost.
+            if waiting.is_again() && is_created(conn, lease, run).await? {
+                return Ok(());
+            }
+            create(conn, lease, run, requested_by, at_us).await
+        })
     }
 
     /// The run of this id.
@@ -37,8 +42,7 @@ impl Store {
     /// The database cannot be read, or the row makes no sense.
     pub async fn run(&self, id: &RunId) -> Result<Option<StoredRun>, StoreError> {
         const DOING: &str = "read a run";
-        let mut conn = self.read(DOING).await?;
-        one(&mut conn, sql::RUN, id.as_str()).await.map_err(|fault| self.told(DOING, fault))
+        read!(self, DOING, |conn| one(conn, sql::RUN, id.as_str()))
     }
 
     /// The runs of a host, the newest first; at most `limit`, and at most [`RUNS_MAX`].
@@ -47,10 +51,8 @@ impl Store {
     /// The database cannot be read, or a row makes no sense.
     pub async fn runs_of_host(&self, host: &HostName, limit: u32) -> Result<Vec<StoredRun>, StoreError> {
         const DOING: &str = "read the runs of a host";
-        let mut conn = self.read(DOING).await?;
-        let query = sqlx::query::<Dialect>(sql::RUNS_OF_HOST).bind(host.as_str());
-        let found = query.bind(i64::from(limit.min(RUNS_MAX))).fetch_all(&mut *conn).await;
-        self.runs_from(DOING, found)
+        let limit = i64::from(limit.min(RUNS_MAX));
+        read!(self, DOING, |conn| several(conn, query(sql::RUNS_OF_HOST).bind(host.as_str()).bind(limit)))
     }
 
     /// The runs of all hosts, the newest first; at most `limit`, and at most [`RUNS_MAX`].
@@ -59,10 +61,8 @@ impl Store {
     /// The database cannot be read, or a row makes no sense.
     pub async fn recent_runs(&self, limit: u32) -> Result<Vec<StoredRun>, StoreError> {
         const DOING: &str = "read the last runs";
-        let mut conn = self.read(DOING).await?;
-        let query = sqlx::query::<Dialect>(sql::RECENT_RUNS).bind(i64::from(limit.min(RUNS_MAX)));
-        let found = query.fetch_all(&mut *conn).await;
-        self.runs_from(DOING, found)
+        let limit = i64::from(limit.min(RUNS_MAX));
+        read!(self, DOING, |conn| several(conn, query(sql::RECENT_RUNS).bind(limit)))
     }
 
     /// The runs that are not finished, the oldest first. At most one a host, so it is bounded by the hosts.
@@ -71,9 +71,7 @@ impl Store {
     /// The database cannot be read, or a row makes no sense.
     pub async fn unfinished_runs(&self) -> Result<Vec<StoredRun>, StoreError> {
         const DOING: &str = "read the unfinished runs";
-        let mut conn = self.read(DOING).await?;
-        let found = sqlx::query::<Dialect>(sql::UNFINISHED_RUNS).fetch_all(&mut *conn).await;
-        self.runs_from(DOING, found)
+        read!(self, DOING, |conn| several(conn, query(sql::UNFINISHED_RUNS)))
     }
 
     /// The run of this host that is not finished.
@@ -82,8 +80,7 @@ impl Store {
     /// The database cannot be read, or the row makes no sense.
     pub async fn unfinished_run_of(&self, host: &HostName) -> Result<Option<StoredRun>, StoreError> {
         const DOING: &str = "read the unfinished run of a host";
-        let mut conn = self.read(DOING).await?;
-        unfinished_of(&mut conn, host).await.map_err(|fault| self.told(DOING, fault))
+        read!(self, DOING, |conn| unfinished_of(conn, host))
     }
 
     /// The transitions of a run, the first one first; none where there is no such run.
@@ -92,24 +89,7 @@ impl Store {
     /// The database cannot be read, a row makes no sense, or [`StoreError::TooMany`] past [`EVENTS_MAX`].
     pub async fn events(&self, run: &RunId) -> Result<Vec<StoredEvent>, StoreError> {
         const DOING: &str = "read the log of a run";
-        let mut conn = self.read(DOING).await?;
-        let query = sqlx::query::<Dialect>(sql::EVENTS).bind(run.as_str()).bind(i64::from(EVENTS_MAX) + 1);
-        let found = query.fetch_all(&mut *conn).await.map_err(|error| self.told(DOING, error))?;
-        if found.len() > EVENTS_MAX as usize {
-            return Err(StoreError::TooMany { what: "transitions of one run", max: EVENTS_MAX as usize });
-        }
-        let events: Result<_, Fault> = found.iter().map(rows::event).collect();
-        events.map_err(|fault| self.told(DOING, fault))
-    }
-
-    fn runs_from(
-        &self,
-        doing: &'static str,
-        found: Result<Vec<rows::Row>, sqlx::Error>,
-    ) -> Result<Vec<StoredRun>, StoreError> {
-        let found = found.map_err(|error| self.told(doing, error))?;
-        let runs: Result<_, Fault> = found.iter().map(rows::run).collect();
-        runs.map_err(|fault| self.told(doing, fault))
+        read!(self, DOING, |conn| events(conn, run))
     }
 }
 
@@ -128,6 +108,12 @@ fn check(lease: &LeaseToken, run: &RunRecord) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether this very run is there, as it was when it was created.
+async fn is_created(conn: &mut Conn, lease: &LeaseToken, run: &RunRecord) -> Result<bool, Fault> {
+    leases::hold(conn, lease, leases::now_us()).await?;
+    Ok(one(conn, sql::RUN, run.id.as_str()).await?.is_some_and(|stored| stored.record == *run))
+}
+
 async fn create(
     conn: &mut Conn,
     lease: &LeaseToken,
@@ -143,7 +129,7 @@ async fn create(
         Goal::Update => "update",
         Goal::Rollback => "rollback",
     };
-    let created = sqlx::query::<Dialect>(sql::CREATE_RUN)
+    let created = query(sql::CREATE_RUN)
         .bind(run.id.as_str())
         .bind(run.host.as_str())
         .bind(goal)
@@ -155,23 +141,36 @@ async fn create(
         .bind(at_us)
         .execute(&mut *conn)
         .await?;
-    if created.rows_affected() != 1 {
+    if created != 1 {
         return Err(StoreError::BadRun { run: run.id.clone(), why: "its id is taken".into() }.into());
     }
-    let asked = sqlx::query::<Dialect>(sql::ASK)
+    let asked = query(sql::ASK)
         .bind(run.host.as_str())
         .bind(run.plan.target.as_str())
         .bind(run.state.word())
         .execute(conn)
         .await?;
-    match asked.rows_affected() {
+    match asked {
         1 => Ok(()),
         _ => Err(StoreError::NoSuchHost(run.host.clone()).into()),
     }
 }
 
+async fn several(conn: &mut Conn, query: Query) -> Result<Vec<StoredRun>, Fault> {
+    query.fetch_all(conn).await?.iter().map(rows::run).collect()
+}
+
+async fn events(conn: &mut Conn, run: &RunId) -> Result<Vec<StoredEvent>, Fault> {
+    let query = query(sql::EVENTS).bind(run.as_str()).bind(i64::from(EVENTS_MAX) + 1);
+    let found = query.fetch_all(conn).await?;
+    if found.len() > EVENTS_MAX as usize {
+        return Err(StoreError::TooMany { what: "transitions of one run", max: EVENTS_MAX as usize }.into());
+    }
+    found.iter().map(rows::event).collect()
+}
+
 async fn one(conn: &mut Conn, text: &'static str, key: &str) -> Result<Option<StoredRun>, Fault> {
-    let row = sqlx::query::<Dialect>(text).bind(key).fetch_optional(conn).await?;
+    let row = query(text).bind(key).fetch_optional(conn).await?;
     row.as_ref().map(rows::run).transpose()
 }
 
@@ -181,9 +180,9 @@ pub(crate) async fn unfinished_of(conn: &mut Conn, host: &HostName) -> Result<Op
 
 /// Only the id: it can be read even where a newer Uphaul wrote the plan.
 pub(crate) async fn unfinished_id_of(conn: &mut Conn, host: &HostName) -> Result<Option<RunId>, Fault> {
-    let query = sqlx::query::<Dialect>(sql::UNFINISHED_ID_OF).bind(host.as_str());
+    let query = query(sql::UNFINISHED_ID_OF).bind(host.as_str());
     let Some(row) = query.fetch_optional(conn).await? else { return Ok(None) };
-    let id: String = row.try_get("id")?;
+    let id = row.text("id")?;
     let what = || format!("the id of the unfinished run of {host}");
     id.parse().map(Some).map_err(|why: uphaul_core::ids::InvalidName| Fault::Unreadable {
         what: what(),

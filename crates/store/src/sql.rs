@@ -22,16 +22,36 @@ macro_rules! lease_columns {
     };
 }
 
+pub(crate) use lease_columns;
+
 /// Gives each text a name, and all of them to the test that shows them to each dialect.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub(crate) const $name: &str = $text;)*
+        /// All of them, by name.
         #[cfg(test)]
         pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
 
+/// The tables of our own; nobody else's may stand in their place.
+pub(crate) const OUR_TABLES: [&str; 6] =
+    ["subscriptions", "rollouts", "runs", "run_events", "leases", "rollout_hosts"];
+
 texts! {
+    /// The tables that are there.
+    TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+        ORDER BY name LIMIT 10000";
+    /// The migrations that this database has had.
+    APPLIED = "SELECT version, checksum FROM uphaul_migrations ORDER BY version LIMIT 10000";
+    /// The time of the server that all use, in microseconds since 1970. SQLite has none of its own, and nothing there
+    /// is decided by it.
+    NOW = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now";
+    /// Holds the row of a host until the transaction ends, so that what is read of it stays true. SQLite has locked the
+    /// whole database already.
+    LOCK_HOST = "SELECT 1 FROM subscriptions WHERE name = $1";
+    /// The same of the lease of a host. Whoever needs several locks takes them in this order: lease, run, host.
+    LOCK_LEASE = "SELECT 1 FROM leases WHERE host = $1";
     ADD_HOST = "INSERT INTO subscriptions (name, address, port, login_user, labels, settings, created_at, \
         host_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING";
     COUNT_HOSTS = "SELECT COUNT(*) AS hosts FROM subscriptions";
@@ -67,6 +87,10 @@ texts! {
     WHERE_RUN_IS = "SELECT host, seq, plan_version, status FROM runs WHERE id = $1";
     ADD_EVENT = "INSERT INTO run_events (run, seq, at, input, state, label, proved) \
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    /// The last transition of a run, while this token holds its host.
+    LAST_EVENT = "SELECT e.seq, e.at, e.input, e.state, e.proved FROM runs r \
+        JOIN run_events e ON e.run = r.id AND e.seq = r.seq JOIN leases l ON l.host = r.host \
+        WHERE r.id = $1 AND l.token = $2";
     EVENTS = "SELECT seq, at, input, state, proved FROM run_events WHERE run = $1 ORDER BY seq LIMIT $2";
 
     TAKE = concat!("INSERT INTO leases (", lease_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, \
@@ -76,8 +100,9 @@ texts! {
         owner_pid_started = $6, owner_boot_id = $7, owner_machine_id = $8, owner_pid_namespace = $9, \
         beat = beat + 1, length = $10, taken_at = $11, heartbeat_at = $11, expires_at = $12 \
         WHERE host = $1 AND token = $13 AND beat = $14";
-    LEASE = concat!("SELECT ", lease_columns!(), " FROM leases WHERE host = $1");
-    LEASES = concat!("SELECT ", lease_columns!(), " FROM leases ORDER BY host");
+    /// `expired` is never said here: SQLite has no clock that two machines share.
+    LEASE = concat!("SELECT ", lease_columns!(), ", 0 AS expired FROM leases WHERE host = $1");
+    LEASES = concat!("SELECT ", lease_columns!(), ", 0 AS expired FROM leases ORDER BY host");
     /// Affects one row while the token holds. Writing the row also holds off a takeover until the transaction ends.
     BEAT = "UPDATE leases SET beat = beat + 1, heartbeat_at = $3, expires_at = $3 + length \
         WHERE host = $1 AND token = $2";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use uphaul_core::driver::{StopHandle, StopLevel, stop_pair};
 use uphaul_core::ids::HostName;
+use uphaul_store::Outage;
 
 use crate::context::Context;
 use crate::engine::{Engine, Job};
@@ -43,12 +44,15 @@ pub(crate) async fn drive_all(
     hosts: Vec<HostName>,
     job: Job,
 ) -> Result<Exit, CliError> {
+    engine.store.check_writable("begin")?;
     let progress = Progress::new(&context.output, hosts.len());
     let (handle, stop) = stop_pair();
     let signals = tokio::spawn(listen(handle, context.output.clone()));
     let ended = progress.clone();
     let done = move |end: &RunEnd| ended.host(&end.host).end(end);
-    let ends = engine.work(hosts, job, Arc::new(progress.clone()), &stop, done).await;
+    let told = progress.clone();
+    let outage = Box::new(move |outage: Outage<'_>| told.outage(outage));
+    let ends = engine.work(hosts, job, Arc::new(progress.clone()), &stop, outage, done).await;
     signals.abort();
     Ok(progress.finish(&ends))
 }

@@ -13,6 +13,7 @@ mod plan;
 mod resume;
 mod rollback;
 mod status;
+mod unlock;
 mod update;
 mod version;
 
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Version(version::VersionArgs),
     Status(status::Status),
     History(history::History),
+    Unlock(unlock::Unlock),
     #[command(hide = true)]
     DemoService(demo::service::DemoServiceArgs),
     #[command(subcommand)]
@@ -60,6 +62,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Cli
         Command::Version(args) => version::run(context, args).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::History(args) => history::run(context, &args).await,
+        Command::Unlock(args) => unlock::run(context, &args).await,
         Command::DemoService(args) => demo::service::run(&args),
         Command::Config(command) => config::run(context, &command),
     }

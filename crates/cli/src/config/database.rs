@@ -41,6 +41,11 @@ impl DatabaseUrl {
         &self.0
     }
 
+    /// Whether a password stands in it.
+    pub fn has_password(&self) -> bool {
+        mask(&self.0) != self.0
+    }
+
     /// The file of a SQLite database.
     pub fn file(&self) -> Option<&Path> {
         self.0.strip_prefix("sqlite:").map(Path::new)
@@ -61,7 +66,7 @@ impl fmt::Debug for DatabaseUrl {
 
 /// The text with the passwords of a URL replaced: `user:PASSWORD@` and any option whose name has `password` in it.
 pub(crate) fn mask(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else { return mask_misspelt(text) };
     // A password may have an unescaped `@`, `/` or `?`: everything up to the last `@` of all is user information.
     // Where that takes in a part of the options, too much is hidden, which does no harm.
     let (user, rest) = match rest.rsplit_once('@') {
@@ -84,6 +89,18 @@ pub(crate) fn mask(text: &str) -> String {
     format!("{scheme}://{}{host}{}", user.unwrap_or_default(), options.unwrap_or_default())
 }
 
+/// The same of what may be a URL without its `//`.
+fn mask_misspelt(text: &str) -> String {
+    match (text.split_once(':'), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((user, rest)))
+            if scheme.starts_with("postgres") && user.len() > scheme.len() =>
+        {
+            format!("{scheme}:***@{rest}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +119,8 @@ mod tests {
             ("mysql://u:secret@h/db", "mysql://u:***@h/db"),
             ("sqlite:uphaul.db", "sqlite:uphaul.db"),
             ("plain", "plain"),
+            ("postgres:u:secret@h/db", "postgres:***@h/db"),
+            ("git@h:x", "git@h:x"),
         ] {
             assert_eq!(mask(url), shown);
         }

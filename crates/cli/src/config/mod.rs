@@ -94,6 +94,8 @@ pub struct FleetLimits {
     pub lease_s: u32,
     /// How long a lost host is tried before its run is parked, in seconds.
     pub reconnect_s: u32,
+    /// How long a driver waits for a database that is away, in seconds; it performs nothing meanwhile.
+    pub database_wait_s: u32,
 }
 
 /// The configuration, read and checked.

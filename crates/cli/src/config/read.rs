@@ -171,6 +171,7 @@ impl<'a> Reader<'a> {
             connection_starts: self.count("limits.connection_starts")?,
             lease_s: self.seconds("limits.lease")?,
             reconnect_s: self.seconds("limits.reconnect")?,
+            database_wait_s: self.seconds("database.wait")?,
         })
     }
 

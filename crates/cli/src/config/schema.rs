@@ -89,6 +89,7 @@ const fn key(path: &'static str, kind: Kind, default: Option<&'static str>) -> K
 /// All keys, in the order in which they are shown. Below [`ENV_TABLE`] any variable may stand besides.
 pub(crate) const KEYS: &[Key] = &[
     key("database.url", Kind::Database, None),
+    key("database.wait", Kind::Seconds { min: 0, max: DAY_S }, Some("5m")),
     key("executor.backend", Kind::Choice(BACKENDS), Some("openssh")),
     key("executor.rules", Kind::Rules, None),
     key("executor.openssh.config", Kind::Text, None),

@@ -10,6 +10,9 @@ use uphaul_store::Store;
 
 use crate::clock::SystemClock;
 
+/// How soon a renewal that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The leases of this process, renewed three times in their length until this is dropped. What a renewal finds lost
 /// is left alone: the next write of its run is refused, and the host refuses its commands.
 #[derive(Debug)]
@@ -28,10 +31,13 @@ impl Beat {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                let tokens: Vec<LeaseToken> = lock(&shared).values().cloned().collect();
-                if !tokens.is_empty() {
-                    // A database that is away now may be back at the next beat; the length allows for two of them.
-                    let _again_later = store.heartbeat(&tokens, SystemClock.now_us()).await;
+                loop {
+                    let tokens: Vec<LeaseToken> = lock(&shared).values().cloned().collect();
+                    if tokens.is_empty() || store.heartbeat(&tokens, SystemClock.now_us()).await.is_ok() {
+                        break;
+                    }
+                    // A database that was away must hear of us before it counts the leases as expired.
+                    tokio::time::sleep(AGAIN.min(length / 6)).await;
                 }
             }
         });

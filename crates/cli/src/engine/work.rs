@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uphaul_core::driver::{Drive, DriveEnd, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet};
+use uphaul_core::driver::{Drive, DriveEnd, Event, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet};
 use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::machine::{Outcome, PrepareStep, Reason, State, Step, StepFailure};
 use uphaul_core::plan::Goal;
 use uphaul_core::ports::{Clock as _, LeaseToken, RunRecord};
-use uphaul_store::process::is_gone;
-use uphaul_store::{Host, LeaseRow, StoredRun};
+use uphaul_store::process::{is_alive_here, is_gone};
+use uphaul_store::{Host, LeaseRow, StoredRun, Tell, Watch, Watched};
 
 use super::beat::Beat;
 use super::resolve::Resolved;
@@ -20,6 +20,8 @@ use crate::exit::{HostEnd, RunEnd};
 
 /// How many finished runs of a host are known to be over; the claim of an older one has grown old by itself.
 const SETTLED_MAX: u32 = 20;
+/// How often a lease that is watched is read.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where hosts are to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,11 +68,15 @@ impl Engine {
         job: Job,
         observer: Arc<dyn Observer>,
         stop: &Stop,
+        outage: Box<Tell>,
         done: impl Fn(&RunEnd) + Send + Sync + 'static,
     ) -> Vec<RunEnd> {
         let length = Duration::from_secs(self.config.fleet.lease_s.into());
+        // A renewal that fails is tried again anyway, and must not wait for the ones before it.
         let beat = Arc::new(Beat::new(self.store.clone(), length));
-        let shared = (self.clone(), Arc::new(job), observer, stop.clone(), beat, Arc::new(done));
+        let wait = Duration::from_secs(self.config.fleet.database_wait_s.into());
+        let patient = Self { store: self.store.patient(wait, outage), ..self.clone() };
+        let shared = (patient, Arc::new(job), observer, stop.clone(), beat, Arc::new(done));
         let parallel = self.config.fleet.parallel as usize;
         let ends = fleet(hosts, parallel, stop, move |host| {
             let (engine, job, observer, stop, beat, done) = shared.clone();
@@ -101,7 +107,7 @@ impl Engine {
             end: HostEnd::NotBegun,
             elapsed: Duration::ZERO,
         };
-        let lease = match self.take(host, job, &stop).await {
+        let lease = match self.take(host, job, observer.as_ref(), &stop).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(row)) => {
                 // In the middle of somebody's run is not "nothing changed".
@@ -130,11 +136,13 @@ impl Engine {
         end
     }
 
-    /// Takes the host in the database. A resume waits for the length of the lease to see that its holder is dead.
+    /// Takes the host in the database. Of a holder that is not known to be dead its lease is watched: until it is renewed,
+    /// or for its whole length. Who begins something new does not look that closely at a process that is alive here.
     async fn take(
         &self,
         host: &HostName,
         job: &Job,
+        observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Result<LeaseToken, LeaseRow>, CliError> {
         let length = Duration::from_secs(self.config.fleet.lease_s.into());
@@ -142,28 +150,32 @@ impl Engine {
             Ok(lease) => return Ok(Ok(lease)),
             Err(row) => row,
         };
-        if !matches!(job, Job::Resume) || !self.stands_still(&row, stop.clone()).await? {
+        if matches!(job, Job::Begin(_)) && is_alive_here(&row) {
+            return Ok(Err(row));
+        }
+        let what = format!("{row}; looking whether it is still at work");
+        observer.tell(&Event::Waiting { host, what: &what });
+        if !self.stands_still(&row, stop.clone()).await? {
             return Ok(Err(row));
         }
         Ok(self.store.take_over(&row, &self.owner, length).await?.ok_or(row))
     }
 
-    /// Watches a lease for its own length, on this machine's monotonic clock.
+    /// Watches a lease until it is renewed, or has expired.
     async fn stands_still(&self, row: &LeaseRow, mut stop: Stop) -> Result<bool, CliError> {
-        let length = Duration::from_micros(u64::try_from(row.length_us).unwrap_or_default());
-        let until = tokio::time::Instant::now() + length;
-        while tokio::time::Instant::now() < until {
+        let watch = Watch::new(row.clone(), Instant::now());
+        loop {
             let now = self.store.lease_of(row.host()).await?;
-            let same = now.is_some_and(|now| now.token == row.token && now.beat == row.beat);
-            if !same {
-                return Ok(false);
+            match watch.look(now.as_ref(), Instant::now()) {
+                Watched::Moved => return Ok(false),
+                Watched::Expired => return Ok(true),
+                Watched::Still => {}
             }
             tokio::select! {
                 () = stop.reached(StopLevel::Drain) => return Ok(false),
-                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = tokio::time::sleep(WATCH_PAUSE) => {}
             }
         }
-        Ok(true)
     }
 
     async fn under_lease(

@@ -31,6 +31,8 @@ pub(crate) struct Total {
     pub(crate) ended: BTreeMap<&'static str, usize>,
     /// How long the command is at work.
     pub(crate) elapsed: Duration,
+    /// What all of it waits for, if it does.
+    pub(crate) notice: Option<String>,
 }
 
 /// What most steps need, so that the columns do not jump when a host goes on to the next one.
@@ -40,7 +42,7 @@ const DOING_WIDTH: usize = "roll back: checkout".len();
 /// it can be drawn over the one before.
 pub(crate) fn frame(rows: &[Row], total: &Total, height: usize, width: usize) -> Vec<Line> {
     // One line for the total, one for the cursor, one for the hosts that do not fit.
-    let room = height.saturating_sub(3).max(1);
+    let room = height.saturating_sub(3 + usize::from(total.notice.is_some())).max(1);
     let name_width = rows.iter().map(|row| row.host.chars().count()).max().unwrap_or(0).min(40);
     let doing_width =
         rows.iter().map(|row| row.doing.chars().count()).max().unwrap_or(0).clamp(DOING_WIDTH, 40);
@@ -49,6 +51,9 @@ pub(crate) fn frame(rows: &[Row], total: &Total, height: usize, width: usize) ->
     if rows.len() > room {
         let hidden = format!("... and {} more at work", rows.len() - room);
         lines.push(Line::new().styled(Style::Dim, cut(&hidden, width)));
+    }
+    if let Some(notice) = &total.notice {
+        lines.push(Line::new().styled(Style::Warn, cut(notice, width)));
     }
     lines.push(Line::new().styled(Style::Bold, cut(&total_text(rows.len(), total), width)));
     lines
@@ -105,7 +110,7 @@ mod tests {
 
     fn total() -> Total {
         let ended = [("updated", 10), ("rolled_back", 2)].into();
-        Total { hosts: 300, ended, elapsed: Duration::from_secs(63) }
+        Total { hosts: 300, ended, elapsed: Duration::from_secs(63), notice: None }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uphaul_core::driver::{Event, Observer};
 use uphaul_core::ids::{HostName, RunId};
 use uphaul_core::machine::{Input, Running, State};
+use uphaul_store::Outage;
 
 use super::frame::{Row, Total, frame};
 use super::{recap, story, words};
@@ -82,6 +83,35 @@ impl Progress {
     /// The handle for one host. The host is at work from its first state or note on.
     pub fn host(&self, host: &HostName) -> HostProgress {
         HostProgress { progress: self.clone(), host: host.clone() }
+    }
+
+    /// The database is away, or back. While it is away nothing is performed on any host.
+    pub fn outage(&self, outage: Outage<'_>) {
+        let inner = &self.inner;
+        let (event, notice) = match outage {
+            Outage::Began { error, wait } => {
+                let notice = format!("waiting for the database, at most {}: {error}", length(wait));
+                (
+                    json!({
+                        "event": "database", "state": "away", "why": error.to_string(), "wait_ms": millis(wait),
+                        "elapsed_ms": millis(inner.began.elapsed()),
+                    }),
+                    Some(notice),
+                )
+            }
+            Outage::Ended => {
+                let elapsed = millis(inner.began.elapsed());
+                (json!({ "event": "database", "state": "back", "elapsed_ms": elapsed }), None)
+            }
+        };
+        inner.lock().total.notice.clone_from(&notice);
+        if inner.output.is_json() {
+            inner.output.json(&event);
+        } else if let Some(notice) = notice {
+            inner.output.warning(&notice);
+        } else {
+            inner.output.message("the database is no longer waited for");
+        }
     }
 
     /// Tells what became of all hosts, grouped by result, and gives the exit code. Nothing may be told after it.
@@ -195,6 +225,7 @@ impl Observer for Progress {
             Event::Reconnecting { host, why } => {
                 self.host(host).note(&format!("the connection is lost, trying again: {why}"));
             }
+            Event::Waiting { host, what } => self.host(host).note(what),
         }
     }
 }

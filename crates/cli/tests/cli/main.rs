@@ -9,5 +9,7 @@ mod doctor;
 mod env;
 mod help;
 mod hosts;
+mod postgres;
 mod record;
 mod streams;
+mod unlock;

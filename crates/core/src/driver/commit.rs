@@ -17,9 +17,6 @@ impl<T> Committed<T> {
     }
 }
 
-/// How often a database that does not answer is asked, a second apart, before the driver stops.
-const TRIES_MAX: u32 = 10;
-
 /// Writes a transition down, moves the record, and only then hands out the command.
 pub(super) async fn commit(
     journal: &dyn Journal,
@@ -38,7 +35,7 @@ pub(super) async fn commit(
         proved,
         at_us: clock.now_us(),
     };
-    append(journal, lease, &entry).await?;
+    journal.append(lease, &entry).await?;
     moved(record, entry.seq, entry.state);
     Ok(command.map(Committed))
 }
@@ -46,19 +43,4 @@ pub(super) async fn commit(
 fn moved(record: &mut RunRecord, seq: Seq, state: State) {
     record.seq = seq;
     record.state = state;
-}
-
-/// Tries again while the database is away. If an earlier try was written after all, the next one finds its number
-/// taken, and the driver stops: a resume goes on from what is in the log.
-async fn append(journal: &dyn Journal, lease: &LeaseToken, entry: &Entry) -> Result<(), JournalError> {
-    let mut tries = 1;
-    loop {
-        match journal.append(lease, entry).await {
-            Err(JournalError::Unavailable(_)) if tries < TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
-            result => return result,
-        }
-    }
 }

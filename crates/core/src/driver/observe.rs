@@ -32,6 +32,13 @@ pub enum Event<'a> {
         /// Why.
         why: &'a str,
     },
+    /// Nothing is done on the host until something else has happened.
+    Waiting {
+        /// The host.
+        host: &'a HostName,
+        /// For what.
+        what: &'a str,
+    },
 }
 
 /// Is told what happens. It must return at once.

@@ -53,7 +53,7 @@ pub enum JournalError {
     /// Somebody else has written the run, or holds the host.
     #[error("another driver has taken over: {0}")]
     TakenOver(String),
-    /// The database did not answer, is full, or is locked.
+    /// The database did not answer, is full, or is locked, for longer than the journal waits.
     #[error("the database cannot be written: {0}")]
     Unavailable(String),
 }
@@ -61,6 +61,8 @@ pub enum JournalError {
 /// The log of runs. The five columns of the host change in the same transaction as the log.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Writes one transition, if the lease still holds and `entry.seq` is the next number of the run.
+    /// Writes one transition, if the lease still holds and `entry.seq` is the next number of the run. While the database
+    /// is away it waits, as long as it was told to; and it knows its own transition again that was written although
+    /// the answer was lost.
     async fn append(&self, lease: &LeaseToken, entry: &Entry) -> Result<(), JournalError>;
 }

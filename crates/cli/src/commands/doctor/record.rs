@@ -42,13 +42,15 @@ pub(super) async fn look(config: Option<&Config>) -> (Vec<Host>, Vec<Finding>) {
     }
     let opened = async {
         let store = Store::open(database.expose()).await?;
-        Ok::<_, StoreError>((store.hosts().await?, store.unfinished_runs().await?.len()))
+        let writable = store.check_writable("begin a run");
+        Ok::<_, StoreError>((store.hosts().await?, store.unfinished_runs().await?.len(), writable))
     };
     match tokio::time::timeout(OPEN_MAX, opened).await {
-        Ok(Ok((hosts, unfinished))) => {
+        Ok(Ok((hosts, unfinished, writable))) => {
             let layout = uphaul_store::layout_known();
             let many = words::count(hosts.len(), "host");
             let mut findings = vec![Finding::good(format!("{database}, layout {layout}, {many}"))];
+            findings.extend(writable.err().as_ref().map(bad));
             if hosts.is_empty() {
                 let fix = "`uphaul hosts add NAME ADDRESS` adds one, `uphaul hosts import FILE` many";
                 findings.push(Finding::note("there is no host yet").fix(fix));

@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, command: &Hosts) -> Result<Exit, CliE
 }
 
 /// The host of this name; else an error that knows the nearest one.
-async fn existing(store: &Store, name: &HostName) -> Result<Host, CliError> {
+pub(super) async fn existing(store: &Store, name: &HostName) -> Result<Host, CliError> {
     if let Some(host) = store.host(name).await? {
         return Ok(host);
     }
