@@ -175,7 +175,12 @@ impl Postgres {
 
     /// Makes an empty database.
     pub fn create(&self, database: &str) {
-        self.psql("postgres", &["-c", &format!("CREATE DATABASE {database}")], "");
+        self.run_alone(&format!("CREATE DATABASE {database} TEMPLATE template0"));
+    }
+
+    /// Runs one statement that takes no transaction.
+    pub fn run_alone(&self, text: &str) {
+        self.psql("template1", &["-c", text], "");
     }
 
     /// Runs this in one transaction in the first database, and answers what it printed.

@@ -1,18 +1,20 @@
 //! The open database: its connections, its writes, and its errors in words.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{PgPool, SqlitePool};
 use tokio::runtime::Handle;
 
+use crate::backup;
 use crate::cause::{Waits, cause};
 use crate::conn::{Conn, Link};
 use crate::error::{Cause, StoreError};
 use crate::patience::Patience;
-use crate::postgres;
 use crate::texts::Texts;
+use crate::{layout, postgres};
 
 /// How a write begins in SQLite: the lock is taken now, so that what is read in the transaction stays true to its end.
 const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
@@ -32,6 +34,8 @@ pub struct Store {
     pub(crate) texts: Arc<Texts>,
     /// Why nothing can be written, where that is known from the beginning.
     pub(crate) read_only: Option<Arc<Cause>>,
+    /// The layout that the database had before it was opened, 0 for none.
+    pub(crate) layout_before: i64,
     /// How long operations wait for a database that is away; none gives up at once.
     pub(crate) patience: Option<Arc<Patience>>,
 }
@@ -61,6 +65,11 @@ impl fmt::Debug for Store {
 pub(crate) struct Write(Option<Conn>);
 
 impl Write {
+    /// A transaction that was begun on this connection.
+    pub(crate) fn of(conn: Conn) -> Self {
+        Self(Some(conn))
+    }
+
     /// The connection, in the transaction.
     #[expect(clippy::expect_used, reason = "only what consumes a Write makes it None")]
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -122,12 +131,44 @@ impl From<StoreError> for Fault {
 
 impl Store {
     pub(crate) fn new(pools: Pools, place: String, waits: Waits, texts: Arc<Texts>) -> Self {
-        Self { pools, place: place.into(), waits, texts, read_only: None, patience: None }
+        Self {
+            pools,
+            place: place.into(),
+            waits,
+            texts,
+            read_only: None,
+            layout_before: layout::known(),
+            patience: None,
+        }
     }
 
     /// Where the record is, without a password.
     pub fn describe(&self) -> String {
         self.place.to_string()
+    }
+
+    /// The number of the layout that the database had before it was opened (0: it was empty), and of the one that it has.
+    pub fn layout(&self) -> (i64, i64) {
+        let now = match self.read_only.as_deref() {
+            Some(Cause::Newer { found, .. }) => *found,
+            _ => layout::known(),
+        };
+        (self.layout_before.min(now), now)
+    }
+
+    /// Copies the record into a new file for this user alone, as it is at this moment, while others write on.
+    ///
+    /// # Errors
+    /// [`StoreError::Backup`]: this is Postgres, which has its own tools, the file is there already, or cannot be written.
+    pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
+        let Pools::Sqlite { reader, .. } = &self.pools else {
+            let why = "a server has tools of its own for that: pg_dump --format=custom --file=FILE DATABASE"
+                .to_owned();
+            return Err(StoreError::Backup { file: file.display().to_string(), why });
+        };
+        backup::copy(reader, file)
+            .await
+            .map_err(|why| StoreError::Backup { file: file.display().to_string(), why })
     }
 
     /// Says beforehand that nothing can be written, where that is known: the file is read-only, or a newer Uphaul laid it

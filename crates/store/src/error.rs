@@ -83,6 +83,14 @@ pub enum StoreError {
         /// Why, and what to do next.
         why: String,
     },
+    /// No copy was made.
+    #[error("the record was not copied into {file}: {why}")]
+    Backup {
+        /// Where to.
+        file: String,
+        /// Why, and what to do next.
+        why: String,
+    },
     /// The record has something that this version of Uphaul cannot read.
     #[error("{place}: {what} cannot be read: {why}")]
     Unreadable {

@@ -12,7 +12,7 @@ use crate::patience::{read, write};
 use crate::{HOSTS_MAX, journal, leases, rows, runs, sql};
 
 /// The word of a host that was seen to run something else than the record said.
-const DRIFTED: &str = "drifted";
+pub(crate) const DRIFTED: &str = "drifted";
 
 impl Store {
     /// Adds hosts, all or none of them. `at_us` is kept as the time of their creation.

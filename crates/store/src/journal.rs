@@ -113,7 +113,7 @@ async fn summarise(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bo
         .bind(entry.state.word())
         .bind(proved.map(Revision::as_str))
         .bind(proved.map(|_| entry.at_us))
-        .bind(left_behind(entry).map(Revision::as_str))
+        .bind(left_behind(&entry.state, proved).map(Revision::as_str))
         .bind(entry.state.is_finished().then_some(entry.at_us))
         .execute(conn)
         .await?;
@@ -122,11 +122,9 @@ async fn summarise(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bo
 
 /// The version that an update has left. One that was forced onto the version that ran already left none, and what
 /// the host ran before that one stays the version to go back to.
-fn left_behind(entry: &Entry) -> Option<&Revision> {
-    match &entry.state {
-        State::Finished(Outcome::Updated { previous }) => {
-            (entry.proved.as_ref() != Some(previous)).then_some(previous)
-        }
+pub(crate) fn left_behind<'a>(state: &'a State, proved: Option<&Revision>) -> Option<&'a Revision> {
+    match state {
+        State::Finished(Outcome::Updated { previous }) => (proved != Some(previous)).then_some(previous),
         State::Finished(
             Outcome::Unchanged
             | Outcome::Aborted { .. }

@@ -8,7 +8,11 @@
 //! The SQL that both dialects share stands in `sql`, with `$N` placeholders; what Postgres is told in other words stands
 //! in `postgres`, what only SQLite needs (files, pragmas) in `open`. `conn` is one connection of either.
 
+mod backup;
 mod cause;
+mod check;
+#[cfg(test)]
+mod check_tests;
 mod conn;
 mod db;
 #[cfg(test)]
@@ -38,9 +42,11 @@ pub mod process;
 mod rows;
 mod run;
 mod runs;
+mod snapshot;
 mod sql;
 mod texts;
 
+pub use check::{Checked, FAULTS_MAX};
 pub use db::Store;
 pub use error::{Cause, StoreError};
 pub use glance::{Glance, layout_known};
@@ -48,6 +54,7 @@ pub use host::{Host, HostEdit, Imported, NewHost, Observed};
 pub use lease::{LeaseRow, Owner, Watch, Watched};
 pub use patience::{Outage, Tell};
 pub use run::{StoredEvent, StoredRun};
+pub use snapshot::Snapshot;
 pub use uphaul_core::ports::{LeaseToken, RunRecord};
 
 /// How many hosts the record may have; adding more is refused.

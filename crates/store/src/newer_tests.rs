@@ -11,7 +11,7 @@ use uphaul_core::ports::{Entry, Journal as _, LeaseToken, RunRecord};
 
 use crate::{NewHost, Store, process};
 
-fn run(host: &HostName) -> RunRecord {
+pub(crate) fn run(host: &HostName) -> RunRecord {
     let service = Service {
         path: "/srv/app".parse().unwrap(),
         user: None,
@@ -98,4 +98,17 @@ async fn a_value_that_makes_no_sense_is_named() {
     let (store, _, run) = changed("UPDATE runs SET state = 'lost'").await;
     let told = store.run(&run.id).await.unwrap_err();
     insta::assert_snapshot!(told, @"SQLite in memory: state of run baaaaaaaaaaa cannot be read: expected value at line 1 column 1");
+}
+
+/// A host of this name, of which nothing else is said.
+pub(crate) fn new_host(name: &str) -> NewHost {
+    NewHost {
+        name: name.parse().unwrap(),
+        address: "192.0.2.1".into(),
+        port: None,
+        user: None,
+        host_key: None,
+        labels: BTreeMap::new(),
+        settings: BTreeMap::new(),
+    }
 }

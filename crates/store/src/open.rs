@@ -161,14 +161,15 @@ async fn open_file(path: &Path, lock_wait: Duration) -> Result<Store, StoreError
         Err(error) => Err(cause(&error, opening.waits)),
     };
     first.close().await;
-    match ready {
-        Ok(()) => {}
+    let before = match ready {
+        Ok(layout::Layout::Behind(before)) => before,
+        Ok(layout::Layout::Same) => layout::known(),
         Err(cause @ Cause::Newer { .. }) => return open_to_read(&path, opening, cause).await,
         Err(cause) => return Err(opening.unusable(cause)),
-    }
+    };
     let writer = pool(1).connect_with(options.clone()).await.map_err(|error| opening.told(&error))?;
     let reader = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(opening.store(writer, reader))
+    Ok(Store { layout_before: before, ..opening.store(writer, reader) })
 }
 
 /// Opens a record that cannot be written, and says why at each write. It must be one that can be read: laid out, and by
@@ -205,10 +206,10 @@ fn may_make_beside(path: &Path) -> bool {
 }
 
 /// Looks before it writes anything: a database that is not ours stays as it is, to the byte.
-async fn prepare(conn: &mut Conn, waits: Waits) -> Result<(), Cause> {
+async fn prepare(conn: &mut Conn, waits: Waits) -> Result<layout::Layout, Cause> {
     layout::check(conn, waits).await?;
     use_wal(conn, waits).await?;
-    layout::bring_up(conn, waits).await.map(drop)
+    layout::bring_up(conn, waits).await
 }
 
 /// SQLite does not wait for other processes when it changes to WAL, so this does.
@@ -273,7 +274,7 @@ fn make(path: &Path) -> Result<(), Cause> {
 }
 
 /// What the system said, without the number of the error.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -152,7 +152,8 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
     let ready = layout::bring_up(&mut conn, waits).await;
     drop(conn);
     match ready {
-        Ok(_) => Ok(store),
+        Ok(layout::Layout::Behind(before)) => Ok(Store { layout_before: before, ..store }),
+        Ok(layout::Layout::Same) => Ok(store),
         Err(why @ Cause::Newer { .. }) => Ok(Store { read_only: Some(Arc::new(why)), ..store }),
         Err(why) => Err(unusable(why)),
     }

@@ -53,10 +53,14 @@ texts! {
     /// The same of the lease of a host. Whoever needs several locks takes them in this order: lease, run, host.
     LOCK_LEASE = "SELECT 1 FROM leases WHERE host = $1";
     ADD_HOST = "INSERT INTO subscriptions (name, address, port, login_user, labels, settings, created_at, \
-        host_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING";
+        host_key, runs_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
+        (SELECT COALESCE(MAX(number), 0) FROM runs)) ON CONFLICT (name) DO NOTHING";
     COUNT_HOSTS = "SELECT COUNT(*) AS hosts FROM subscriptions";
     HOST = concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name = $1");
     HOSTS = concat!("SELECT ", host_columns!(), " FROM subscriptions ORDER BY name");
+    HOSTS_AFTER =
+        concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name > $1 ORDER BY name LIMIT $2");
+    RUNS_ARE_AFTER = "SELECT name, runs_after FROM subscriptions";
     EDIT_HOST = "UPDATE subscriptions SET address = $2, port = $3, login_user = $4, labels = $5, settings = $6, \
         host_key = $7 WHERE name = $1";
     REMOVE_HOST = "DELETE FROM subscriptions WHERE name = $1";
@@ -76,6 +80,8 @@ texts! {
     RUNS_OF_HOST =
         concat!("SELECT ", run_columns!(), " FROM runs WHERE host = $1 ORDER BY number DESC LIMIT $2");
     RECENT_RUNS = concat!("SELECT ", run_columns!(), " FROM runs ORDER BY number DESC LIMIT $1");
+    RUNS_AFTER =
+        concat!("SELECT number, ", run_columns!(), " FROM runs WHERE number > $1 ORDER BY number LIMIT $2");
     UNFINISHED_RUNS =
         concat!("SELECT ", run_columns!(), " FROM runs WHERE finished_at IS NULL ORDER BY number");
     UNFINISHED_RUN_OF =
@@ -92,6 +98,15 @@ texts! {
         JOIN run_events e ON e.run = r.id AND e.seq = r.seq JOIN leases l ON l.host = r.host \
         WHERE r.id = $1 AND l.token = $2";
     EVENTS = "SELECT seq, at, input, state, proved FROM run_events WHERE run = $1 ORDER BY seq LIMIT $2";
+    EVENTS_AFTER = "SELECT seq, at, input, state, proved FROM run_events WHERE run = $1 AND seq > $2 \
+        ORDER BY seq LIMIT $3";
+
+    LOST_EVENTS = "SELECT DISTINCT e.run AS lost FROM run_events e \
+        WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = e.run) LIMIT 100";
+    LOST_LEASES = "SELECT l.host AS lost FROM leases l \
+        WHERE NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.name = l.host) LIMIT 100";
+    LOST_ROLLOUT_HOSTS = "SELECT DISTINCT h.rollout AS lost FROM rollout_hosts h \
+        WHERE NOT EXISTS (SELECT 1 FROM rollouts r WHERE r.id = h.rollout) LIMIT 100";
 
     TAKE = concat!("INSERT INTO leases (", lease_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, \
         $10, $11, $11, $12) ON CONFLICT (host) DO NOTHING");

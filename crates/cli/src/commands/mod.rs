@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod db;
 mod demo;
 mod describe;
 mod doctor;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Status(status::Status),
     History(history::History),
     Unlock(unlock::Unlock),
+    #[command(subcommand)]
+    Db(db::Db),
     #[command(hide = true)]
     DemoService(demo::service::DemoServiceArgs),
     #[command(subcommand)]
@@ -62,6 +65,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Cli
         Command::Version(args) => version::run(context, args).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::History(args) => history::run(context, &args).await,
+        Command::Db(command) => db::run(context, &command).await,
         Command::Unlock(args) => unlock::run(context, &args).await,
         Command::DemoService(args) => demo::service::run(&args),
         Command::Config(command) => config::run(context, &command),
@@ -77,6 +81,7 @@ impl From<StoreError> for CliError {
             | StoreError::NoSuchHost(_)
             | StoreError::InvalidHost { .. }
             | StoreError::TooMany { .. }
+            | StoreError::Backup { .. }
             | StoreError::UnfinishedRun { .. } => Self::usage(error.to_string()),
             StoreError::Url(_) => Self::config(error.to_string()),
             StoreError::Held(_) | StoreError::LeaseLost { .. } => Self::host(error.to_string()),

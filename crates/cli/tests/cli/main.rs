@@ -5,6 +5,7 @@
 mod bad_config;
 mod bad_hosts;
 mod config;
+mod db;
 mod doctor;
 mod env;
 mod help;

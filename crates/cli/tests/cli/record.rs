@@ -70,7 +70,7 @@ fn previous() -> Input {
 }
 
 /// One host updated, one rolled back after a failed install, one refused by its preflight.
-fn with_runs() -> TestEnv {
+pub(crate) fn with_runs() -> TestEnv {
     let env = three_hosts();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

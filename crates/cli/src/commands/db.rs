@@ -1,0 +1,147 @@
+//! `uphaul db`: looking after the database itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use uphaul_store::FAULTS_MAX;
+
+use super::describe;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Line, Style};
+use crate::render::words::count;
+
+/// Bring up, check, copy or export the database
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Bring the database to the layout of this version; every command does that by itself
+    Migrate,
+    /// Check the database, replay every log, and compare what each host is said to run with it
+    Check,
+    /// Copy a SQLite database into a new file, while others write on
+    Backup(Backup),
+    /// Print all hosts, runs and transitions, one JSON object a line
+    Export,
+}
+
+/// Where to.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The new file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(crate) async fn run(context: &Context, command: &Db) -> Result<Exit, CliError> {
+    match command {
+        Db::Migrate => migrate(context).await,
+        Db::Check => check(context).await,
+        Db::Backup(args) => backup(context, args).await,
+        Db::Export => export(context).await,
+    }
+}
+
+async fn migrate(context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    store.check_writable("bring the record up")?;
+    let ((from, to), place) = (store.layout(), store.describe());
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&json!({ "database": place, "from": from, "to": to }));
+    } else if from == to {
+        output.result(format!("{place} has layout {to} already"));
+    } else {
+        output.result(format!("{place}: from layout {from} to {to}"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn check(context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let found = store.check().await?;
+    let output = &context.output;
+    let bad = found.faults.len() + found.faults_more;
+    if output.is_json() {
+        output.json(&json!({
+            "database": store.describe(), "hosts": found.hosts, "runs": found.runs, "events": found.events,
+            "faults": found.faults, "faults_more": found.faults_more,
+        }));
+    } else {
+        for fault in &found.faults {
+            output.result(Line::new().styled(Style::Bad, "fault  ").text(fault));
+        }
+        let looked = format!(
+            "{}: {}, {}, {} looked at",
+            store.describe(),
+            count(found.hosts, "host"),
+            count(found.runs, "run"),
+            count(found.events, "transition")
+        );
+        output.result(if bad == 0 { format!("{looked}; all is as it should be") } else { looked });
+    }
+    if bad == 0 {
+        return Ok(Exit::Done);
+    }
+    let more =
+        if found.faults_more > 0 { format!(" (the first {FAULTS_MAX} are shown)") } else { String::new() };
+    Err(CliError::store(format!("the record has {}{more}", count(bad, "fault")))
+        .hint("copy the database away before anything else; the log (`uphaul db export`) is the truth")
+        .hint("what a host runs is read again by `uphaul version HOST`"))
+}
+
+async fn backup(context: &Context, args: &Backup) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    store.backup(&args.file).await?;
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&json!({ "database": store.describe(), "file": args.file }));
+    } else {
+        output.result(format!("{} was copied into {}", store.describe(), args.file.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Page by page, so that the memory does not grow with the record.
+async fn export(context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let output = &context.output;
+    let mut snapshot = store.snapshot().await?;
+    let (_, layout) = store.layout();
+    output.json(&json!({ "type": "export", "database": store.describe(), "layout": layout }));
+    loop {
+        let hosts = snapshot.hosts().await?;
+        if hosts.is_empty() {
+            break;
+        }
+        for host in &hosts {
+            output.json(&json!({ "type": "host", "host": describe::host(host) }));
+        }
+    }
+    loop {
+        let runs = snapshot.runs().await?;
+        if runs.is_empty() {
+            break;
+        }
+        for run in runs {
+            let run = run?;
+            output.json(&json!({ "type": "run", "run": describe::run(&run), "plan": run.record.plan }));
+            let mut last = 0;
+            loop {
+                let events = snapshot.events(&run.record.id, last).await?;
+                for event in &events {
+                    output.json(
+                        &json!({ "type": "event", "run": run.record.id, "event": describe::event(event) }),
+                    );
+                }
+                match events.last() {
+                    Some(event) => last = event.seq.0,
+                    None => break,
+                }
+            }
+        }
+    }
+    snapshot.end().await;
+    Ok(Exit::Done)
+}
