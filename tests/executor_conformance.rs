@@ -1,9 +1,11 @@
 //! One list of cases, run over every executor. A new executor is done when it passes: add its line to
-//! [`bench::BACKENDS`].
+//! [`backends::BACKENDS`].
 //!
 //! `cargo test -p uphaul-tests --test executor_conformance [FILTER]`; a case is named `BACKEND::CASE`. At the end stands
 //! the table of all, also of what a backend need not do and of what could not be tried here, with the reason.
 
+#[path = "conformance/backends.rs"]
+mod backends;
 #[path = "conformance/bench.rs"]
 mod bench;
 #[path = "conformance/cases.rs"]
@@ -14,14 +16,22 @@ mod child;
 mod command;
 #[path = "conformance/connection.rs"]
 mod connection;
+#[path = "conformance/docs.rs"]
+mod docs;
 #[path = "conformance/ending.rs"]
 mod ending;
 #[path = "conformance/flood.rs"]
 mod flood;
 #[path = "conformance/login.rs"]
 mod login;
+#[path = "conformance/odd.rs"]
+mod odd;
+#[path = "conformance/scripted.rs"]
+mod scripted;
 #[path = "conformance/trust.rs"]
 mod trust;
+#[path = "conformance/who.rs"]
+mod who;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -29,7 +39,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::bench::{BACKENDS, Backend, Bench, Verdict};
+use crate::backends::BACKENDS;
+use crate::bench::{Backend, Bench, Verdict};
 use crate::cases::{Case, all};
 
 type Table = Arc<Mutex<BTreeMap<(&'static str, &'static str), Verdict>>>;
@@ -43,7 +54,8 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(8);
     let table = Table::default();
     let pairs = all().into_iter().flat_map(|case| BACKENDS.iter().map(move |backend| (case, backend)));
-    let trials = pairs.map(|(case, backend)| trial(case, backend, &table)).collect();
+    let docs = Trial::test("docs::the_table_is_there", || docs::check().map_err(Failed::from));
+    let trials = pairs.map(|(case, backend)| trial(case, backend, &table)).chain([docs]).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         print(&table);

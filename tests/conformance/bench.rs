@@ -1,104 +1,12 @@
 //! The executors under test, and a host for each.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
-use uphaul_exec_command::{CommandExecutor, Template};
-use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor};
-use uphaul_exec_local::LocalExecutor;
-use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
-
-/// All executors. What one lacks stands with the reason, which the table prints.
-pub const BACKENDS: &[Backend] = &[
-    Backend {
-        name: "local",
-        executor: |_| Ok(Arc::new(LocalExecutor::new())),
-        lacks: &[
-            (Need::Network, "it reaches no other machine"),
-            (Need::Held, "it reaches no other machine"),
-            (Need::Trust, "it reaches no other machine"),
-            (Need::LoginShell, "no login shell stands before its commands"),
-            (Need::SshConfig, "it reads no ssh_config"),
-        ],
-    },
-    Backend {
-        name: "openssh",
-        executor: |access| {
-            let config = OpensshConfig {
-                config: Some(access.config.clone()),
-                identity: access.identity.clone(),
-                known_hosts: Some(access.known_hosts.clone()),
-                program: None,
-            };
-            Ok(Arc::new(OpensshExecutor::new(config)?))
-        },
-        lacks: &[],
-    },
-    Backend {
-        name: "libssh2",
-        executor: |access| {
-            let config = Libssh2Config {
-                config: Some(access.config.clone()),
-                identity: access.identity.clone(),
-                known_hosts: Some(access.known_hosts.clone()),
-                ..Libssh2Config::default()
-            };
-            Ok(Arc::new(Libssh2Executor::new(config, &|_| None)?))
-        },
-        lacks: &[],
-    },
-    Backend {
-        name: "command",
-        executor: |_| by_command(&["env", "REACHED={address}"]),
-        lacks: &[
-            (
-                Need::Network,
-                "the program that it is tried with here reaches no other machine (command-ssh does)",
-            ),
-            (Need::Held, NOT_HELD),
-            (Need::Trust, NO_TRUST),
-            (Need::LoginShell, "no shell reads a command line here (command-ssh has one)"),
-            (Need::SshConfig, "it reads no ssh_config"),
-        ],
-    },
-    Backend {
-        name: "command-ssh",
-        executor: |access| {
-            let path = |path: &Path| path.to_str().expect("a path").to_owned();
-            let known_hosts = format!("UserKnownHostsFile={}", path(&access.known_hosts));
-            let identity = access.identity.iter().flat_map(|file| ["-i".to_owned(), path(file)]);
-            let options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", &known_hosts]
-                .into_iter()
-                .chain(["ServerAliveInterval=3", "ServerAliveCountMax=2"]);
-            let words = ["ssh".to_owned(), "-F".into(), path(&access.config)];
-            let words =
-                words.into_iter().chain(identity).chain(options.flat_map(|o| ["-o".into(), o.into()]));
-            let ends = ["-p", "{port}", "-l", "{user}", "{address}", "{command}"].map(ToOwned::to_owned);
-            let words: Vec<String> = words.chain(ends).collect();
-            by_command(&words.iter().map(String::as_str).collect::<Vec<_>>())
-        },
-        lacks: &[
-            (Need::Held, NOT_HELD),
-            (Need::Trust, NO_TRUST),
-            (Need::SshConfig, "it reads no ssh_config; the program may"),
-        ],
-    },
-];
-
-const NOT_HELD: &str =
-    "each command is a process of the program, and a connection of its own where it makes one";
-const NO_TRUST: &str =
-    "the program logs in and checks keys, and its words say why not: no error tells keys and refusals apart";
-
-fn by_command(words: &[&str]) -> Result<Arc<dyn RemoteExecutor>, ExecError> {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let template = Template::parse(&words).unwrap_or_else(|why| panic!("{why}"));
-    Ok(Arc::new(CommandExecutor::new(template)?))
-}
 
 /// One executor.
 pub struct Backend {
@@ -129,6 +37,16 @@ pub enum Need {
     SshConfig,
     /// The right to become another user.
     Root,
+    /// No more than to run what the driver sends.
+    Script,
+    /// That a host can be away.
+    Away,
+    /// A setting that adds the keys of unknown hosts.
+    AcceptNew,
+    /// That it reads a banner of more than 40000 bytes.
+    LongBanner,
+    /// A setting that opens encrypted keys.
+    Passphrase,
 }
 
 /// How a case went.
@@ -145,15 +63,19 @@ pub enum Verdict {
 }
 
 impl Backend {
+    /// What it says of itself, if it cannot do what a case needs.
+    pub fn lack(&self, need: Need) -> Option<Verdict> {
+        let kind = if matches!(need, Need::Shell(_)) { Need::LoginShell } else { need };
+        let found = self.lacks.iter().find(|(lack, _)| *lack == kind);
+        found.map(|(_, why)| Verdict::NotFor((*why).to_owned()))
+    }
+
     /// Whether it, and this machine, can do what a case needs.
     pub fn can(&self, need: Need) -> Result<(), Verdict> {
-        let lacks =
-            |need| self.lacks.iter().find(|(lack, _)| *lack == need).map(|(_, why)| (*why).to_owned());
-        let kind = if matches!(need, Need::Shell(_)) { Need::LoginShell } else { need };
-        if let Some(why) = lacks(kind) {
-            return Err(Verdict::NotFor(why));
+        if let Some(verdict) = self.lack(need) {
+            return Err(verdict);
         }
-        if lacks(Need::Network).is_none()
+        if self.lack(Need::Network).is_none()
             && let Err(why) = sshd_runs()
         {
             return Err(Verdict::Skipped(why.clone()));
@@ -170,7 +92,12 @@ impl Backend {
             | Need::LoginShell
             | Need::Shell(_)
             | Need::SshConfig
-            | Need::Root => Ok(()),
+            | Need::Root
+            | Need::Script
+            | Need::Away
+            | Need::AcceptNew
+            | Need::LongBanner
+            | Need::Passphrase => Ok(()),
         }
     }
 }
@@ -189,6 +116,10 @@ pub struct Access {
     pub identity: Vec<PathBuf>,
     /// A known_hosts file.
     pub known_hosts: PathBuf,
+    /// Whether keys of unknown hosts are added to it.
+    pub accept_new: bool,
+    /// The variable that has the passphrase of keys.
+    pub passphrase_env: Option<String>,
 }
 
 /// What a case is given.
@@ -209,13 +140,19 @@ impl Bench {
         let local = self.backend.lacks.iter().any(|(need, _)| *need == Need::Network);
         let sshd = (!local).then(|| Sshd::start(spec).expect("an sshd"));
         let access = match &sshd {
-            None => {
-                Access { config: "/dev/null".into(), identity: Vec::new(), known_hosts: "/dev/null".into() }
-            }
+            None => Access {
+                config: "/dev/null".into(),
+                identity: Vec::new(),
+                known_hosts: "/dev/null".into(),
+                accept_new: false,
+                passphrase_env: None,
+            },
             Some(sshd) => Access {
                 config: sshd.file("ssh_config", ""),
                 identity: vec![sshd.identity()],
                 known_hosts: sshd.known_hosts(),
+                accept_new: false,
+                passphrase_env: None,
             },
         };
         let target = target(sshd.as_ref().map(Sshd::port));
@@ -251,6 +188,14 @@ impl Host {
     /// Its server.
     pub fn sshd(&self) -> &Sshd {
         self.sshd.as_ref().expect("the case needs Network")
+    }
+
+    /// Has it be away: nothing listens there, nobody has heard of it.
+    pub fn leave(&mut self) {
+        self.target.name = "nowhere".parse().expect("a name");
+        // A port that nothing listens at: the system gave it, and has it back.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        self.target.port = Some(free.expect("a port").port());
     }
 
     /// A new executor.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use crate::bench::{Bench, Need};
-use crate::{command, connection, ending, flood, login, trust};
+use crate::{command, connection, ending, flood, login, odd, scripted, trust, who};
 
 /// One case.
 #[derive(Clone, Copy)]
@@ -28,8 +28,16 @@ macro_rules! cases {
 
 /// All cases, in the order of the table.
 pub fn all() -> Vec<Case> {
-    use Need::{Held, Host, LoginShell, Network, Root, Shell, SshConfig, Trust};
+    use Need::{
+        AcceptNew, Away, Held, Host, LoginShell, LongBanner, Network, Passphrase, Root, Script, Shell,
+        SshConfig, Trust,
+    };
     cases! {
+        scripted {
+            Script => a_script_is_answered scripts_one_after_the_other what_a_script_says_is_cut_and_counted
+                scripts_over_many_sessions;
+            Away => a_host_that_is_not_there;
+        }
         command {
             Host => exit_codes_are_exact missing_program_is_127 not_executable_is_126 signals_are_128_and_n
                 stderr_is_separate bytes_are_not_changed nothing_printed_is_nothing
@@ -58,11 +66,29 @@ pub fn all() -> Vec<Case> {
             Held => an_idle_session_stays frozen_before_the_command_is_lost after_the_loss_nothing_runs
                 one_connection_a_session;
         }
+        odd {
+            Network => slow_network;
+            LongBanner => banner_of_64_kib;
+            Trust => banner_of_32_kib banner_that_is_long_is_taken_or_told text_before_the_version connection_reset_in_a_flood dead_network_in_the_middle
+                network_that_dies_in_the_log_in closed_before_the_greeting something_that_is_no_ssh
+                too_many_log_ins_at_once;
+            Held => network_that_dies_between_commands two_sessions_at_most one_session_at_most no_session_at_all
+                forty_sessions_at_once;
+        }
         trust {
             Trust => unknown_host_key changed_host_key revoked_host_key hashed_known_hosts wildcard_known_hosts
                 pinned_host_key pinned_is_another_host_key
                 wrong_user_key no_user_key encrypted_user_key key_of_the_agent many_keys_before_the_right_one;
             SshConfig => jump_host pinned_key_is_not_the_jump_hosts jump_host_with_an_unknown_key config_cannot_weaken_trust;
+        }
+        who {
+            Trust => host_keys_of_all_kinds host_known_by_a_key_of_another_kind known_by_an_authority_alone
+                known_without_the_port revoked_key_of_another_host user_keys_of_all_kinds user_certificate
+                login_user_that_is_not_there login_user_without_a_shell;
+            SshConfig => chain_of_jump_hosts jump_host_that_forwards_nothing jump_host_lost_in_the_middle
+                jump_host_whose_next_is_down alias_with_everything known_hosts_of_the_config;
+            AcceptNew => new_host_keys_are_added changed_host_keys_are_not_added;
+            Passphrase => key_opened_by_a_passphrase key_with_a_wrong_passphrase;
         }
         login {
             Shell("bash") => login_by_bash;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use uphaul_core::ports::RemoteExecutor;
 
-use crate::bench::{Access, BACKENDS, Backend, Bench, Host, sh, target};
+use crate::backends::BACKENDS;
+use crate::bench::{Access, Backend, Bench, Host, sh, target};
 use crate::flood;
 
 /// Does what `--child` says, if it stands there.
@@ -26,6 +27,8 @@ pub fn main() -> Option<ExitCode> {
                     config: config.into(),
                     identity: if identity.is_empty() { vec![] } else { vec![identity.into()] },
                     known_hosts: known_hosts.into(),
+                    accept_new: false,
+                    passphrase_env: None,
                 };
                 hold(backend, &access, port.parse().ok(), mark).await;
             }

@@ -1,9 +1,11 @@
 //! What the tests of the whole share.
 
+pub mod daemon;
 pub mod faults;
 pub mod lab;
 pub mod memory;
 pub mod postgres;
+pub mod relay;
 pub mod rig;
 pub mod simulated;
 pub mod sshd;

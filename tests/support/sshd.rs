@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// The server. Dropping it ends the connections and removes its files.
 pub struct Sshd {
     /// Its keys, and those of its clients.
-    dir: TempDir,
+    pub(crate) dir: TempDir,
     address: SocketAddr,
     connections: Arc<Mutex<Vec<Child>>>,
     stopped: Arc<AtomicBool>,
@@ -35,6 +35,8 @@ pub struct SshdSpec {
     pub force_command: Option<String>,
     /// Further lines of sshd_config.
     pub config: String,
+    /// Kinds of further host keys, as ssh-keygen names them; the one of ed25519 is always there.
+    pub host_keys: &'static [&'static str],
 }
 
 impl Sshd {
@@ -52,6 +54,9 @@ impl Sshd {
         let dir = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
         for key in ["host", "other_host", "client", "stranger"] {
             make_key(&keygen, &dir.path().join(key), "")?;
+        }
+        for kind in spec.host_keys {
+            make_key_of(&keygen, &dir.path().join(format!("host_{kind}")), kind, "")?;
         }
         std::fs::create_dir(dir.path().join("home"))
             .map_err(|error| format!("cannot make a folder: {error}"))?;
@@ -91,14 +96,53 @@ impl Sshd {
 
     /// A private key that it accepts, encrypted.
     pub fn encrypted(&self) -> PathBuf {
+        self.encrypted_by("a passphrase")
+    }
+
+    /// The same with a passphrase of one's own, if it was not made yet.
+    pub fn encrypted_by(&self, passphrase: &str) -> PathBuf {
         let path = self.dir.path().join("encrypted");
         if !path.exists() {
-            make_key(&program("ssh-keygen").unwrap(), &path, "a passphrase").unwrap();
-            let both = read(&self.dir.path().join("authorized_keys")).unwrap()
-                + &read(&self.dir.path().join("encrypted.pub")).unwrap();
-            write(&self.dir.path().join("authorized_keys"), &both).unwrap();
+            make_key(&program("ssh-keygen").unwrap(), &path, passphrase).unwrap();
+            self.authorize(&path);
         }
         path
+    }
+
+    /// A private key of that kind that it accepts.
+    pub fn identity_of(&self, kind: &str) -> PathBuf {
+        let path = self.dir.path().join(format!("client_{kind}"));
+        make_key_of(&program("ssh-keygen").unwrap(), &path, kind, "").unwrap();
+        self.authorize(&path);
+        path
+    }
+
+    /// A private key that it accepts by a certificate alone, which lies beside it.
+    pub fn certified(&self) -> PathBuf {
+        let (keygen, path) = (program("ssh-keygen").unwrap(), self.dir.path().join("certified"));
+        make_key(&keygen, &self.dir.path().join("authority"), "").unwrap();
+        make_key(&keygen, &path, "").unwrap();
+        let mut sign = Command::new(keygen);
+        sign.args(["-q", "-I", "throw-away", "-n", &user(), "-s"]).arg(self.dir.path().join("authority"));
+        let signed = sign.arg(path.with_extension("pub")).output().unwrap();
+        assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+        let authority = read(&self.dir.path().join("authority.pub")).unwrap();
+        let both = read(&self.dir.path().join("authorized_keys")).unwrap() + "cert-authority " + &authority;
+        write(&self.dir.path().join("authorized_keys"), &both).unwrap();
+        path
+    }
+
+    fn authorize(&self, path: &Path) {
+        let both = read(&self.dir.path().join("authorized_keys")).unwrap()
+            + &read(&PathBuf::from(format!("{}.pub", path.display()))).unwrap();
+        write(&self.dir.path().join("authorized_keys"), &both).unwrap();
+    }
+
+    /// Lets users in that do not own its folder.
+    pub fn open_to_all(&self) {
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        mode(self.dir.path(), 0o755);
+        mode(&self.dir.path().join("authorized_keys"), 0o644);
     }
 
     /// A known_hosts file with its key.
@@ -225,9 +269,10 @@ fn listen(
 /// there may be slow, or anything.
 fn sshd_config(dir: &Path, spec: &SshdSpec) -> String {
     let dir = dir.display();
+    let keys: String = spec.host_keys.iter().map(|kind| format!("HostKey {dir}/host_{kind}\n")).collect();
     let force = spec.force_command.as_ref().map_or_else(String::new, |text| format!("ForceCommand {text}\n"));
     format!(
-        "HostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\n\
+        "HostKey {dir}/host\n{keys}AuthorizedKeysFile {dir}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n\
          PrintMotd no\nLogLevel VERBOSE\nSetEnv HOME={dir}/home\n{force}{}",
         spec.config
@@ -267,7 +312,7 @@ fn command_of(pid: u32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-fn children(parent: u32) -> Vec<u32> {
+pub(crate) fn children(parent: u32) -> Vec<u32> {
     let of = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -279,8 +324,12 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 fn make_key(keygen: &Path, path: &Path, passphrase: &str) -> Result<(), String> {
+    make_key_of(keygen, path, "ed25519", passphrase)
+}
+
+fn make_key_of(keygen: &Path, path: &Path, kind: &str, passphrase: &str) -> Result<(), String> {
     let mut command = Command::new(keygen);
-    command.args(["-q", "-t", "ed25519", "-C", "throw-away", "-N", passphrase, "-f"]).arg(path);
+    command.args(["-q", "-t", kind, "-C", "throw-away", "-N", passphrase, "-f"]).arg(path);
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run ssh-keygen: {error}"))?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -294,6 +343,6 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }

@@ -168,6 +168,9 @@ impl Connecting<'_> {
         } else if code(error) == libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE {
             ". Maybe it offers only algorithms that are not used by default: allow them in your ssh_config, for this host \
              alone, or use the backend openssh"
+        } else if code(error) == libssh2_sys::LIBSSH2_ERROR_OUT_OF_BOUNDARY {
+            ". It sent more than the 40000 bytes that libssh2 takes at once, most likely its Banner: make that shorter, or \
+             use the backend openssh"
         } else {
             ""
         }

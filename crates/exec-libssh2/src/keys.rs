@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base64ct::Encoding as _;
 use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
@@ -110,9 +111,26 @@ pub(crate) fn agent_has(key: &Key) -> bool {
     std::env::var_os("SSH_AUTH_SOCK").is_some() && listed().unwrap_or(false)
 }
 
-/// The text of a certificate for a key: one word of the algorithm, one of the certificate.
-pub(crate) fn certificate(path: &Path) -> Option<ssh_key::Certificate> {
-    ssh_key::Certificate::from_openssh(text_of(path).ok()??.trim()).ok()
+/// The certificate in a file, if it is one of that key: one word of its kind, one of itself. Read here, since the crate
+/// ssh-key refuses certificates that hold for ever.
+pub(crate) fn certificate_of(key: &Key, path: &Path) -> Option<String> {
+    let text = text_of(path).ok()??;
+    let mut words = text.split_ascii_whitespace();
+    let (kind, base64) = (words.next()?, words.next()?);
+    let bytes = base64ct::Base64::decode_vec(base64).ok()?;
+    let (own_kind, after_kind) = string(&bytes)?;
+    // Its kind, a random text, and then the key as it stands in a public key after the kind.
+    let (_, after_random) = string(after_kind)?;
+    let public = key.public.as_ref()?.to_bytes().ok()?;
+    let (_, public) = string(&public)?;
+    let fits = own_kind == kind.as_bytes() && kind.contains("-cert-") && after_random.starts_with(public);
+    fits.then(|| format!("{kind} {base64}"))
+}
+
+/// The first text of a row of texts, each with its length before it, and the rest.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// The certificate that lies beside a key.

@@ -64,3 +64,26 @@ fn what_is_no_key_is_told() {
     }
     assert!(read(dir.path()).err().unwrap().contains("is no file"));
 }
+
+#[test]
+fn a_certificate_is_one_of_its_own_key() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let Some(path) = made(&dir, kind, &["-t", kind, "-N", ""]) else {
+            return println!("SKIPPED: there is no ssh-keygen");
+        };
+        // Without an end: the crate ssh-key reads no such certificate.
+        let mut sign = std::process::Command::new("ssh-keygen");
+        sign.args(["-q", "-I", "x", "-n", "root", "-s"]).arg(&path).arg(with_ending(&path, ".pub"));
+        assert!(sign.status().unwrap().success());
+        let (own, certificate) = (read(&path).unwrap().unwrap(), certificate_beside(&path));
+        assert!(
+            certificate_of(&own, &certificate)
+                .unwrap()
+                .starts_with(own.public.as_ref().unwrap().algorithm().as_str())
+        );
+        let other =
+            read(&made(&dir, &format!("{kind}2"), &["-t", kind, "-N", ""]).unwrap()).unwrap().unwrap();
+        assert!(certificate_of(&other, &certificate).is_none());
+    }
+}

@@ -31,7 +31,7 @@ enum Offer {
     /// A key of the agent, by its place there.
     Agent(usize),
     /// A key of a file, and maybe a certificate of it.
-    File(Box<Key>, Option<Box<ssh_key::Certificate>>),
+    File(Box<Key>, Option<String>),
 }
 
 /// An agent and its keys.
@@ -157,14 +157,14 @@ impl Login<'_> {
             places.into_iter().filter(|place| !hardware(place)).map(Offer::Agent).collect();
         for (file, certificate) in files {
             if certificate.is_some() || !held.iter().any(|key| is(&file, key)) {
-                offers.push(Offer::File(Box::new(file), certificate.map(Box::new)));
+                offers.push(Offer::File(Box::new(file), certificate));
             }
         }
         offers
     }
 
     /// Keys in files with their certificates, in the order in which they are offered.
-    fn files(&mut self) -> Vec<(Key, Option<ssh_key::Certificate>)> {
+    fn files(&mut self) -> Vec<(Key, Option<String>)> {
         let mut found = Vec::new();
         for identity in &self.hop.identity {
             let key = match keys::read(&identity.path) {
@@ -180,11 +180,11 @@ impl Login<'_> {
                 }
             };
             let beside = keys::certificate_beside(&identity.path);
-            let certificates =
-                self.hop.certificate.iter().chain([&beside]).filter_map(|path| keys::certificate(path));
-            let own = certificates
-                .filter(|it| key.public.as_ref().is_some_and(|public| it.public_key() == public.key_data()));
-            found.extend(own.map(|certificate| (key.clone(), Some(certificate))));
+            for path in self.hop.certificate.iter().chain([&beside]) {
+                found.extend(
+                    keys::certificate_of(&key, path).map(|certificate| (key.clone(), Some(certificate))),
+                );
+            }
             found.push((key, None));
         }
         // Certificates first, as OpenSSH does.
@@ -209,7 +209,7 @@ impl Login<'_> {
         })
     }
 
-    fn offer_file(&mut self, key: &Key, certificate: Option<&ssh_key::Certificate>) -> Result<bool, Refusal> {
+    fn offer_file(&mut self, key: &Key, certificate: Option<&str>) -> Result<bool, Refusal> {
         let path = key.path.display().to_string();
         let (text, passphrase, locked) = match &key.material {
             Material::Open(text) => (text, None, None),
@@ -227,7 +227,7 @@ impl Login<'_> {
             }
         };
         let public = match certificate {
-            Some(certificate) => certificate.to_openssh().ok(),
+            Some(certificate) => Some(certificate.to_owned()),
             None => key.public.as_ref().and_then(|public| public.to_openssh().ok()),
         };
         let name =

@@ -137,10 +137,17 @@ impl Worker {
         let until = Instant::now() + OPEN_MAX;
         let wake = Arc::clone(&self.wake);
         let caller = Caller { wake: &wake, gone };
-        self.finish_closing(caller).map_err(Stop::Lost)?;
+        self.finish_closing(caller, CLOSE_MAX).map_err(Stop::Lost)?;
         let opened = match self.next.take() {
             Some(channel) => Ok(channel),
-            None => self.link.call(caller, until, |session| session.channel_session()),
+            None => match self.link.call(caller, until, |session| session.channel_session()) {
+                // It may count the channels that are closing.
+                Err(Halt::Failed(error)) if !is_disconnect(&error) && !self.closing.is_empty() => {
+                    self.finish_closing(caller, OPEN_MAX).map_err(Stop::Lost)?;
+                    self.link.call(caller, until, |session| session.channel_session())
+                }
+                opened => opened,
+            },
         };
         let mut channel = opened.map_err(|halt| self.not_open(halt, command))?;
         match self.link.call(caller, until, |_| channel.exec(LOGIN_COMMAND)) {
@@ -275,9 +282,9 @@ impl Worker {
         }
     }
 
-    /// Waits, not for long, until the channels that were let go are closed. An error: the connection is of no use.
-    fn finish_closing(&mut self, caller: Caller<'_>) -> Result<(), String> {
-        let until = Instant::now() + CLOSE_MAX;
+    /// Waits, not for ever, until the channels that were let go are closed. An error: the connection is of no use.
+    fn finish_closing(&mut self, caller: Caller<'_>, limit: Duration) -> Result<(), String> {
+        let until = Instant::now() + limit;
         loop {
             self.closing.retain_mut(|channel| !closed(channel));
             if self.closing.is_empty() {
