@@ -87,10 +87,10 @@ impl Caller<'_> {
             return Err(Halt::TimeOver);
         }
         let [ready, woken] = ready([(fd, flags), (self.wake.fd(), PollFlags::IN)], until - now);
-        if woken {
+        if !woken.is_empty() {
             self.wake.clear();
         }
-        Ok(ready)
+        Ok(!ready.is_empty())
     }
 }
 
@@ -102,15 +102,15 @@ impl Caller<'_> {
 }
 
 /// Polls two files. An interrupted wait is one after which neither is ready.
-fn ready(files: [(BorrowedFd<'_>, PollFlags); 2], limit: Duration) -> [bool; 2] {
+fn ready(files: [(BorrowedFd<'_>, PollFlags); 2], limit: Duration) -> [PollFlags; 2] {
     let mut polled = files.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags));
     // A wait of nothing would spin until the moment itself has come.
     let limit = limit.max(Duration::from_millis(1));
     let limit = Timespec::try_from(limit).ok();
     if poll(&mut polled, limit.as_ref()).is_err() {
-        return [false; 2];
+        return [PollFlags::empty(); 2];
     }
-    polled.map(|file| !file.revents().is_empty())
+    polled.map(|file| file.revents())
 }
 
 /// When the server was heard last.
@@ -158,7 +158,10 @@ impl Link {
     ) -> Result<T, Halt> {
         loop {
             match call(&mut self.session) {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.heard();
+                    return Ok(value);
+                }
                 Err(error) if would_block(&error) => {}
                 Err(error) => return Err(Halt::Failed(error)),
             }
@@ -186,34 +189,51 @@ impl Link {
         listen: bool,
         until: Instant,
     ) -> Result<bool, Halt> {
-        let now = Instant::now();
-        if now >= until {
-            return Err(Halt::TimeOver);
-        }
-        let due = self.pulse.as_ref().map(|pulse| pulse.last + ALIVE_INTERVAL);
-        let next = due.map_or(until, |due| due.min(until));
-        let blocked = self.is_blocked();
-        let mut want = PollFlags::empty();
-        want.set(PollFlags::IN, listen);
-        want.set(PollFlags::OUT, blocked);
-        let [heard, beside] =
-            ready([(self.socket.as_fd(), want), (file, flags)], next.saturating_duration_since(now));
-        let now = Instant::now();
-        if let Some(pulse) = &mut self.pulse {
-            if heard || !listen {
-                *pulse = Pulse { last: now, unanswered: 0 };
-            } else if now >= pulse.last + ALIVE_INTERVAL {
-                if pulse.unanswered >= ALIVE_COUNT {
-                    return Err(Halt::Silent);
-                }
-                *pulse = Pulse { last: now, unanswered: pulse.unanswered + 1 };
-                // While something waits to be sent, a question could not be sent whole.
-                if !blocked {
-                    self.session.keepalive_send().map_err(Halt::Failed)?;
-                }
+        loop {
+            let now = Instant::now();
+            if now >= until {
+                return Err(Halt::TimeOver);
             }
+            let due = self.pulse.as_ref().map(|pulse| pulse.last + ALIVE_INTERVAL);
+            let next = due.map_or(until, |due| due.min(until));
+            let blocked = self.is_blocked();
+            let mut want = PollFlags::empty();
+            want.set(PollFlags::IN, listen);
+            want.set(PollFlags::OUT, blocked);
+            let polled = [(self.socket.as_fd(), want), (file, flags)];
+            let [socket, beside] = ready(polled, next.saturating_duration_since(now));
+            if !listen || socket.intersects(PollFlags::IN) {
+                self.heard();
+            }
+            if !socket.is_empty() || !beside.is_empty() {
+                return Ok(!beside.is_empty());
+            }
+            // After a question the answer is waited for here: whoever read it first would not know that it is one.
+            self.ask_if_due(blocked)?;
         }
-        Ok(beside)
+    }
+
+    /// Takes note that the server is there.
+    pub(crate) fn heard(&mut self) {
+        if let Some(pulse) = &mut self.pulse {
+            *pulse = Pulse { last: Instant::now(), unanswered: 0 };
+        }
+    }
+
+    fn ask_if_due(&mut self, blocked: bool) -> Result<(), Halt> {
+        let now = Instant::now();
+        let Some(pulse) = self.pulse.as_mut().filter(|pulse| now >= pulse.last + ALIVE_INTERVAL) else {
+            return Ok(());
+        };
+        if pulse.unanswered >= ALIVE_COUNT {
+            return Err(Halt::Silent);
+        }
+        *pulse = Pulse { last: now, unanswered: pulse.unanswered + 1 };
+        // While something waits to be sent, a question could not be sent whole.
+        if !blocked {
+            self.session.keepalive_send().map_err(Halt::Failed)?;
+        }
+        Ok(())
     }
 
     /// Whether libssh2 has the rest of a packet to send.

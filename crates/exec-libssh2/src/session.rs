@@ -204,7 +204,7 @@ impl Worker {
         let mut writable = true;
         self.buffer.resize(READ_SIZE, 0);
         let done = loop {
-            let mut moved = false;
+            let (mut moved, mut read) = (false, false);
             let more = exchange.to_send();
             if writable && !more.is_empty() {
                 match channel.write(more) {
@@ -220,7 +220,7 @@ impl Worker {
             match channel.read(&mut self.buffer) {
                 Ok(n) => {
                     exchange.stdout(&self.buffer[..n]);
-                    moved |= n > 0;
+                    read |= n > 0;
                 }
                 Err(error) if waits(&error) => {}
                 Err(error) => break Err(Stop::Lost(error.to_string())),
@@ -228,10 +228,14 @@ impl Worker {
             match channel.stream(STDERR).read(&mut self.buffer) {
                 Ok(n) => {
                     exchange.stderr(&self.buffer[..n]);
-                    moved |= n > 0;
+                    read |= n > 0;
                 }
                 Err(error) if waits(&error) => {}
                 Err(error) => break Err(Stop::Lost(error.to_string())),
+            }
+            if read {
+                self.link.heard();
+                moved = true;
             }
             if exchange.over() || (!moved && channel.eof()) {
                 break Ok(());

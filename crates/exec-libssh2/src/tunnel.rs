@@ -151,7 +151,12 @@ impl Carrier {
                     self.back.ended = false;
                     false
                 }
-                Ok(came) => came,
+                Ok(came) => {
+                    if came {
+                        self.link.heard();
+                    }
+                    came
+                }
                 Err(error) => return Err(error.to_string()),
             };
             let Ok(went) = self.back.empty(&mut self.side) else { return Ok(()) };
