@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use uphaul_store::Store;
 
-use crate::config::{self, Config, Flags};
+use crate::config::{self, Config, DatabaseUrl, Flags};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::surroundings::Surroundings;
@@ -47,6 +47,18 @@ impl Context {
     /// # Errors
     /// Where the configuration names none, or it cannot be opened.
     pub async fn store(&self) -> Result<Store, CliError> {
+        let database = self.database()?;
+        Ok(match &self.config()?.adopted {
+            Some(adopted) => Store::open_adopted(database.expose(), adopted).await?,
+            None => Store::open(database.expose()).await?,
+        })
+    }
+
+    /// Where the record is. A password that everybody can see is warned of.
+    ///
+    /// # Errors
+    /// Where the configuration names none.
+    pub fn database(&self) -> Result<&DatabaseUrl, CliError> {
         let database = self.config()?.database()?;
         self.output.detail(format!("database: {database}"));
         if self.flags.database.is_some() && database.has_password() {
@@ -55,6 +67,6 @@ impl Context {
                  or the URL in UPHAUL_DATABASE__URL",
             );
         }
-        Ok(Store::open(database.expose()).await?)
+        Ok(database)
     }
 }

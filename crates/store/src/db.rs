@@ -171,6 +171,16 @@ impl Store {
             .map_err(|why| StoreError::Backup { file: file.display().to_string(), why })
     }
 
+    /// Whether the hosts are rows of another program's table, which alone adds and removes them.
+    pub fn is_adopted(&self) -> bool {
+        self.texts.adopted
+    }
+
+    /// Refuses what only the program may do that owns the rows.
+    pub(crate) fn check_ours(&self, doing: &'static str) -> Result<(), StoreError> {
+        if self.texts.adopted { Err(StoreError::NotOurs { doing }) } else { Ok(()) }
+    }
+
     /// Says beforehand that nothing can be written, where that is known: the file is read-only, or a newer Uphaul laid it
     /// out.
     ///
@@ -258,7 +268,7 @@ impl Store {
         told
     }
 
-    fn unusable(&self, doing: &'static str, cause: Cause) -> StoreError {
+    pub(crate) fn unusable(&self, doing: &'static str, cause: Cause) -> StoreError {
         StoreError::Unusable { place: self.place.to_string(), doing, cause }
     }
 
@@ -266,7 +276,10 @@ impl Store {
     pub(crate) fn told(&self, doing: &'static str, fault: impl Into<Fault>) -> StoreError {
         match fault.into() {
             Fault::Store(error) => *error,
-            Fault::Unreadable { what, why } => {
+            Fault::Unreadable { what, mut why } => {
+                if self.texts.adopted {
+                    why += "; mend the row, or leave it out by database.subscriptions.where";
+                }
                 StoreError::Unreadable { place: self.place.to_string(), what, why }
             }
             Fault::Sql(error) => self.unusable(doing, cause(&error, self.waits)),

@@ -83,6 +83,15 @@ pub enum StoreError {
         /// Why, and what to do next.
         why: String,
     },
+    /// The hosts are rows of another program.
+    #[error(
+        "cannot {doing}: the hosts are rows of the table that database.subscriptions names, and belong to the program \
+         that keeps it; do it there"
+    )]
+    NotOurs {
+        /// What was tried.
+        doing: &'static str,
+    },
     /// No copy was made.
     #[error("the record was not copied into {file}: {why}")]
     Backup {
@@ -266,6 +275,23 @@ pub enum Cause {
         /// How long was waited.
         waited: Duration,
     },
+    /// The table of another program is not as it was described.
+    #[error("has no table that serves: {table}: {detail}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What is wrong with it, and what to do next.
+        detail: String,
+    },
+    /// The table of another program lacks the columns, or Uphaul its own tables beside it.
+    #[error(
+        "has the table {table}, which Uphaul does not keep versions in yet. Look at what it would add, then add it: \
+         `uphaul db adopt --plan`, `uphaul db adopt`"
+    )]
+    NotAdopted {
+        /// The table.
+        table: String,
+    },
     /// Another transaction was in the way, again and again.
     #[error("had other transactions in the way again and again ({detail}). Try again with less at once")]
     Conflict {
@@ -313,6 +339,8 @@ impl Cause {
             | Self::NoDatabase { .. }
             | Self::Forbidden { .. }
             | Self::Tls { .. }
+            | Self::Table { .. }
+            | Self::NotAdopted { .. }
             | Self::Closed
             | Self::Other { .. } => false,
         }

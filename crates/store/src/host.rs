@@ -146,7 +146,7 @@ fn change(pairs: &mut BTreeMap<String, String>, unset: &[String], set: &BTreeMap
     pairs.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
 }
 
-fn check_address(text: &str) -> Result<(), InvalidName> {
+pub(crate) fn check_address(text: &str) -> Result<(), InvalidName> {
     let bad = |why: &str| Err(InvalidName::new("address", text, why));
     if text.is_empty() || text.len() > 255 {
         return bad("must be 1 to 255 bytes");
@@ -161,7 +161,7 @@ fn check_address(text: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
-fn check_port(port: Option<u16>) -> Result<(), InvalidName> {
+pub(crate) fn check_port(port: Option<u16>) -> Result<(), InvalidName> {
     if port == Some(0) { Err(InvalidName::new("port", "0", "must be 1 to 65535")) } else { Ok(()) }
 }
 

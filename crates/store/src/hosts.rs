@@ -22,6 +22,7 @@ impl Store {
     /// [`StoreError::InvalidHost`], [`StoreError::TooMany`] past [`HOSTS_MAX`].
     pub async fn add_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<(), StoreError> {
         const DOING: &str = "add hosts";
+        self.check_ours(DOING)?;
         check_all(hosts)?;
         write!(self, DOING, |conn| add(conn, hosts, at_us))
     }
@@ -33,6 +34,7 @@ impl Store {
     /// As [`Store::add_hosts`], without [`StoreError::HostExists`].
     pub async fn import_hosts(&self, hosts: &[NewHost], at_us: i64) -> Result<Imported, StoreError> {
         const DOING: &str = "import hosts";
+        self.check_ours(DOING)?;
         check_all(hosts)?;
         write!(self, DOING, |conn| import(conn, hosts, at_us))
     }
@@ -61,6 +63,9 @@ impl Store {
     /// [`StoreError::NoSuchHost`], [`StoreError::InvalidHost`].
     pub async fn edit_host(&self, name: &HostName, edit: &HostEdit) -> Result<Host, StoreError> {
         const DOING: &str = "change a host";
+        if edit.address.is_some() || edit.port.is_some() || edit.user.is_some() {
+            self.check_ours("change how a host is reached")?;
+        }
         write!(self, DOING, |conn| change(conn, name, edit))
     }
 
@@ -72,6 +77,7 @@ impl Store {
     /// [`StoreError::NoSuchHost`]; without `force` [`StoreError::Held`] and [`StoreError::UnfinishedRun`].
     pub async fn remove_host(&self, name: &HostName, force: bool) -> Result<(), StoreError> {
         const DOING: &str = "remove a host";
+        self.check_ours(DOING)?;
         write!(self, DOING, |conn| remove(conn, name, force))
     }
 
@@ -177,12 +183,39 @@ async fn import(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<Import
 }
 
 async fn find(conn: &mut Conn, name: &HostName) -> Result<Option<Host>, Fault> {
-    let row = query(sql::HOST).bind(name.as_str()).fetch_optional(conn).await?;
-    row.as_ref().map(rows::host).transpose()
+    let rows = query(sql::HOST).bind(name.as_str()).fetch_all(conn).await?;
+    if rows.len() > 1 {
+        return Err(twice(name));
+    }
+    rows.first().map(rows::host).transpose()
 }
 
 async fn all(conn: &mut Conn) -> Result<Vec<Host>, Fault> {
-    query(sql::HOSTS).fetch_all(conn).await?.iter().map(rows::host).collect()
+    let hosts: Vec<Host> =
+        query(sql::HOSTS).fetch_all(conn).await?.iter().map(rows::host).collect::<Result<_, _>>()?;
+    match hosts.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        Some(pair) => Err(twice(&pair[0].name)),
+        None => Ok(hosts),
+    }
+}
+
+/// Only a table of another program can have a name twice.
+fn twice(name: &HostName) -> Fault {
+    Fault::Unreadable { what: format!("host {name}"), why: "several rows have this name".into() }
+}
+
+/// Where the hosts are rows of another program's table: notes which row is meant, and makes what stands beside it.
+pub(crate) async fn pin(conn: &mut Conn, name: &HostName) -> Result<(), Fault> {
+    if !conn.texts.adopted {
+        return Ok(());
+    }
+    let pinned = query(sql::PIN).bind(name.as_str()).bind(leases::now_us()).execute(conn).await?;
+    if pinned == 1 {
+        return Ok(());
+    }
+    let why =
+        "another row has its name now, in the middle of a run; give the name back until the run has ended";
+    Err(StoreError::Unwritable { what: format!("host {name}"), why: why.into() }.into())
 }
 
 /// Holds the row until the transaction ends: what is read of it now stays true.
@@ -193,7 +226,7 @@ async fn lock(conn: &mut Conn, name: &HostName) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn existing(conn: &mut Conn, name: &HostName) -> Result<Host, Fault> {
+pub(crate) async fn existing(conn: &mut Conn, name: &HostName) -> Result<Host, Fault> {
     find(conn, name).await?.ok_or_else(|| StoreError::NoSuchHost(name.clone()).into())
 }
 
@@ -212,6 +245,8 @@ async fn update(conn: &mut Conn, host: &Host) -> Result<(), Fault> {
 }
 
 async fn change(conn: &mut Conn, name: &HostName, edit: &HostEdit) -> Result<Host, Fault> {
+    existing(conn, name).await?;
+    pin(conn, name).await?;
     lock(conn, name).await?;
     let host = existing(conn, name).await?;
     let host = host.edited(edit).map_err(|why| StoreError::InvalidHost { host: name.clone(), why })?;
@@ -242,6 +277,8 @@ async fn remove(conn: &mut Conn, name: &HostName, force: bool) -> Result<(), Fau
 }
 
 async fn observe(conn: &mut Conn, name: &HostName, seen: &Revision, at_us: i64) -> Result<Observed, Fault> {
+    existing(conn, name).await?;
+    pin(conn, name).await?;
     lock(conn, name).await?;
     let recorded = existing(conn, name).await?.current_version;
     let in_run = runs::unfinished_id_of(conn, name).await?;
@@ -254,6 +291,9 @@ async fn observe(conn: &mut Conn, name: &HostName, seen: &Revision, at_us: i64) 
             .bind(drifted.then_some(DRIFTED))
             .execute(conn)
             .await?;
+        if conn.texts.adopted {
+            query(sql::PROVED).bind(name.as_str()).bind(at_us).execute(conn).await?;
+        }
     }
     Ok(Observed { recorded, in_run })
 }

@@ -117,6 +117,9 @@ async fn summarise(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bo
         .bind(entry.state.is_finished().then_some(entry.at_us))
         .execute(conn)
         .await?;
+    if conn.texts.adopted && proved.is_some() {
+        query(sql::PROVED).bind(host.as_str()).bind(entry.at_us).execute(conn).await?;
+    }
     Ok(updated == 1)
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
+use crate::adopted::prefixed;
 use crate::cause::{Waits, cause};
 use crate::conn::{Conn, Link, query};
 use crate::error::Cause;
@@ -14,6 +16,24 @@ const TABLE: &str = "uphaul_migrations";
 /// Held while a Postgres database is laid out, so that two processes do it one after the other. Any number that nobody
 /// else uses: these are the letters "uphaul".
 const LAYOUT_LOCK: &str = "SELECT pg_advisory_xact_lock(129137118901612)";
+
+/// As sqlx makes it, word for word: it stands here so that a plan can show it.
+const TABLE_SQLITE: &str = "CREATE TABLE IF NOT EXISTS uphaul_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+)";
+const TABLE_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS uphaul_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+    success BOOLEAN NOT NULL,
+    checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL
+)";
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -34,8 +54,20 @@ pub(crate) fn known() -> i64 {
 
 fn migrations(conn: &Conn) -> Vec<Migration> {
     let all = if conn.is_postgres() { &POSTGRES } else { &SQLITE };
-    // All of them in one transaction of ours, not each in one of its own.
-    all.iter().cloned().map(|migration| Migration { no_tx: true, ..migration }).collect()
+    let adopted = conn.texts.adopted;
+    let as_it_is_said = |migration: Migration| {
+        let sql = match adopted {
+            true => AssertSqlSafe(prefixed(migration.sql.as_str())).into_sql_str(),
+            false => migration.sql.clone(),
+        };
+        // All of them in one transaction of ours, not each in one of its own.
+        Migration { no_tx: true, sql, ..migration }
+    };
+    all.iter().cloned().map(as_it_is_said).collect()
+}
+
+fn table(conn: &Conn) -> &'static str {
+    if conn.is_postgres() { TABLE_POSTGRES } else { TABLE_SQLITE }
 }
 
 /// Looks, and writes nothing.
@@ -59,8 +91,10 @@ pub(crate) async fn check(conn: &mut Conn, waits: Waits) -> Result<Layout, Cause
 /// A table of another program that stands in the way. A file of SQLite belongs to one program; a database of Postgres is often
 /// shared, and only our own names must be free.
 fn foreign(conn: &Conn, tables: Vec<String>) -> Option<String> {
-    let ours: BTreeSet<&str> = sql::OUR_TABLES.into();
-    tables.into_iter().find(|table| !conn.is_postgres() || ours.contains(table.as_str()))
+    let name = |table: &&str| if conn.texts.adopted { prefixed(table) } else { (*table).to_owned() };
+    let ours: BTreeSet<String> = sql::OUR_TABLES.iter().map(name).collect();
+    let shared = conn.is_postgres() || conn.texts.adopted;
+    tables.into_iter().find(|table| !shared || ours.contains(table))
 }
 
 fn compare(migrations: &[Migration], applied: &[(i64, Vec<u8>)]) -> Result<Layout, Cause> {
@@ -98,13 +132,29 @@ pub(crate) async fn bring_up(conn: &mut Conn, waits: Waits) -> Result<Layout, Ca
     Ok(before)
 }
 
-async fn in_transaction(conn: &mut Conn, waits: Waits) -> Result<(), Cause> {
+/// The statements that bring the database up, for who wants to read them first.
+pub(crate) fn statements(conn: &Conn, layout: Layout) -> Vec<String> {
+    let Layout::Behind(version) = layout else { return Vec::new() };
+    let missing = migrations(conn).into_iter().filter(|migration| migration.version > version);
+    let bare = |line: &str| line.split("--").next().unwrap_or_default().trim_end().to_owned();
+    let texts = missing.map(|migration| {
+        let lines: Vec<String> = migration.sql.as_str().lines().map(bare).collect();
+        lines.join("\n")
+    });
+    let split = |text: String| text.split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>();
+    let table = (version == 0).then(|| table(conn).to_owned());
+    table.into_iter().chain(texts.flat_map(split)).filter(|one| !one.is_empty()).collect()
+}
+
+/// The same within a transaction that was begun.
+pub(crate) async fn in_transaction(conn: &mut Conn, waits: Waits) -> Result<(), Cause> {
     if conn.is_postgres() {
         conn.run(LAYOUT_LOCK.to_owned()).await.map_err(|error| cause(&error, waits))?;
     }
     let Layout::Behind(version) = check(conn, waits).await? else { return Ok(()) };
     let missing: Vec<Migration> =
         migrations(conn).into_iter().filter(|migration| migration.version > version).collect();
+    conn.run(table(conn).to_owned()).await.map_err(|error| cause(&error, waits))?;
     let done = match &mut conn.link {
         Link::Sqlite(conn) => apply(&mut **conn, &missing).await,
         Link::Postgres(conn) => apply(&mut **conn, &missing).await,

@@ -14,7 +14,7 @@ use crate::db::{Fault, Store};
 use crate::error::StoreError;
 use crate::lease::{LeaseRow, Owner};
 use crate::patience::{read, write};
-use crate::{rows, sql};
+use crate::{hosts, rows, sql};
 
 /// How often a host is asked for when it changes hands between looking and taking; then whoever was seen last holds it.
 const TRIES_MAX: u32 = 8;
@@ -172,10 +172,8 @@ async fn take(
             // Taken by the try before this one, whose answer was lost.
             return Ok(if row.token == *token { Ok(()) } else { Err(row) });
         }
-        let known = query(sql::HOST).bind(host.as_str()).fetch_optional(conn).await?;
-        if known.is_none() {
-            return Err(StoreError::NoSuchHost(host.clone()).into());
-        }
+        hosts::existing(conn, host).await?;
+        hosts::pin(conn, host).await?;
         match taking(sql::TAKE, token, owner, length, now(conn).await?).execute(conn).await {
             Ok(1) => return Ok(Ok(())),
             // Somebody else was faster: only a database that lets two write at once comes here, and round again.

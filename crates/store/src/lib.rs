@@ -8,6 +8,12 @@
 //! The SQL that both dialects share stands in `sql`, with `$N` placeholders; what Postgres is told in other words stands
 //! in `postgres`, what only SQLite needs (files, pragmas) in `open`. `conn` is one connection of either.
 
+mod adopt;
+mod adopted;
+#[cfg(test)]
+mod adopted_tables;
+#[cfg(test)]
+mod adopted_tests;
 mod backup;
 mod cause;
 mod check;
@@ -46,6 +52,7 @@ mod snapshot;
 mod sql;
 mod texts;
 
+pub use adopted::{Adopted, Condition, Ident, Naming, TableName};
 pub use check::{Checked, FAULTS_MAX};
 pub use db::Store;
 pub use error::{Cause, StoreError};

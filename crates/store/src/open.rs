@@ -18,7 +18,7 @@ use crate::error::{Cause, StoreError};
 use crate::texts::Texts;
 use crate::{layout, postgres};
 
-const DOING: &str = "open the record";
+pub(crate) const DOING: &str = "open the record";
 /// How long another process may hold the lock before an operation gives up.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How long a write waits for its turn in this process before it gives up.
@@ -36,7 +36,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 
 /// Where the record is.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Memory,
     File(PathBuf),
     /// The URL as it was given.
@@ -68,7 +68,24 @@ impl Store {
     }
 }
 
-fn parse(url: &str) -> Result<Place, StoreError> {
+/// Opens a file that another program made; how that one keeps its log stays as it is.
+pub(crate) async fn connect_file(path: &Path) -> Result<Store, StoreError> {
+    let path = std::path::absolute(path).map_err(|why| StoreError::Url(why.to_string()))?;
+    let opening = Opening::new(format!("SQLite file {}", path.display()), LOCK_WAIT);
+    if !path.exists() {
+        let detail = "there is no such file. Check database.url: it names the database of the other program";
+        let table = "the database".to_owned();
+        return Err(opening.unusable(Cause::Table { table, detail: detail.to_owned() }));
+    }
+    check_rights(&path).map_err(|cause| opening.unusable(cause))?;
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(false);
+    let options = with_pragmas(options, LOCK_WAIT);
+    let writer = pool(1).connect_with(options.clone()).await.map_err(|error| opening.told(&error))?;
+    let reader = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(opening.store(writer, reader))
+}
+
+pub(crate) fn parse(url: &str) -> Result<Place, StoreError> {
     let bad = |why: String| Err(StoreError::Url(why));
     // What follows the scheme is never repeated: it may hold a password.
     let Some((scheme, rest)) = url.split_once(':') else {
@@ -178,7 +195,7 @@ async fn open_to_read(path: &Path, opening: Opening, why: Cause) -> Result<Store
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(false).read_only(true);
     // Where nobody writes there is no log beside the file, and where nothing may be made beside it SQLite must be told
     // that it need not look for one.
-    let still = !beside(path, "-wal").exists();
+    let still = !with_ending(path, "-wal").exists();
     let options = options.immutable(still && !may_make_beside(path));
     let options = options.busy_timeout(opening.waits.lock).pragma("query_only", "ON");
     let reader = pool(READERS).connect_lazy_with(options);
@@ -194,7 +211,7 @@ async fn open_to_read(path: &Path, opening: Opening, why: Cause) -> Result<Store
     Ok(store)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -77,6 +77,11 @@ pub(crate) const OTHER: &[(&str, &str)] = &[
         "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables WHERE table_schema = current_schema() \
          ORDER BY 1 LIMIT 10000",
     ),
+    (
+        sql::COLUMNS_OF,
+        "SELECT CAST(attname AS TEXT) AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute \
+         WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+    ),
     (sql::NOW, concat!("SELECT ", now!(), " AS now")),
     (sql::LEASE, concat!("SELECT ", sql::lease_columns!(), ", ", expired!(), " FROM leases WHERE host = $1")),
     (sql::LEASES, concat!("SELECT ", sql::lease_columns!(), ", ", expired!(), " FROM leases ORDER BY host")),
@@ -133,23 +138,10 @@ pub(crate) fn place(options: &PgConnectOptions) -> String {
 
 /// Opens the record; its layout is brought up to this build's.
 pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
-    let options = options(url)?;
-    let place = place(&options);
-    let waits = Waits { lock: LOCK_WAIT, turn: TURN_WAIT, remote: true };
-    let unusable = |cause: Cause| StoreError::Unusable { place: place.clone(), doing: DOING, cause };
-    // The pool tries again what is refused, and then says only that it took too long: this says why.
-    let first = tokio::time::timeout(TURN_WAIT, PgConnection::connect_with(&options)).await;
-    let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    let first = first.map_err(|error| unusable(cause(&error, waits)))?;
-    let _closed = answered(first.close()).await;
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(TURN_WAIT)
-        .idle_timeout(IDLE_MAX)
-        .connect_lazy_with(options);
-    let store = Store::new(Pools::Postgres(pool), place.clone(), waits, Texts::postgres());
-    let mut conn = store.conn().await.map_err(|error| unusable(cause(&error, waits)))?;
-    let ready = layout::bring_up(&mut conn, waits).await;
+    let store = connect(url).await?;
+    let unusable = |cause: Cause| StoreError::Unusable { place: store.describe(), doing: DOING, cause };
+    let mut conn = store.conn().await.map_err(|error| unusable(cause(&error, store.waits)))?;
+    let ready = layout::bring_up(&mut conn, store.waits).await;
     drop(conn);
     match ready {
         Ok(layout::Layout::Behind(before)) => Ok(Store { layout_before: before, ..store }),
@@ -157,6 +149,27 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
         Err(why @ Cause::Newer { .. }) => Ok(Store { read_only: Some(Arc::new(why)), ..store }),
         Err(why) => Err(unusable(why)),
     }
+}
+
+/// Connects, and looks at nothing yet.
+pub(crate) async fn connect(url: &str) -> Result<Store, StoreError> {
+    let options = options(url)?;
+    let place = place(&options);
+    let waits = Waits { lock: LOCK_WAIT, turn: TURN_WAIT, remote: true };
+    // The pool tries again what is refused, and then says only that it took too long: this says why.
+    let first = tokio::time::timeout(TURN_WAIT, PgConnection::connect_with(&options)).await;
+    let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| StoreError::Unusable {
+        place: place.clone(),
+        doing: DOING,
+        cause: cause(&error, waits),
+    })?;
+    let _closed = answered(first.close()).await;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(TURN_WAIT)
+        .idle_timeout(IDLE_MAX)
+        .connect_lazy_with(options);
+    Ok(Store::new(Pools::Postgres(pool), place, waits, Texts::postgres()))
 }
 
 #[cfg(test)]

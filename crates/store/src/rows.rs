@@ -11,7 +11,7 @@ use uphaul_core::ports::{LeaseToken, RunRecord};
 use crate::conn::Row;
 use crate::db::Fault;
 use crate::error::StoreError;
-use crate::host::Host;
+use crate::host::{Host, check_address, check_port};
 use crate::lease::{LeaseRow, Owner};
 use crate::run::{StoredEvent, StoredRun};
 
@@ -58,10 +58,13 @@ pub(crate) fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, Fau
 pub(crate) fn host(row: &Row) -> Result<Host, Fault> {
     let name: HostName = Reader { row, of: "a host".into() }.name("name")?;
     let read = Reader { row, of: format!("host {name}") };
-    let port = row.number_opt("port")?;
+    let port = row.number_opt("port")?.map(u16::try_from).transpose().map_err(|why| read.bad("port", why))?;
+    // Rows of another program's table were never checked, and an address may not be read as an option of ssh.
+    let address = read.text("address")?;
+    check_address(&address).and_then(|()| check_port(port)).map_err(|why| read.bad("address", why))?;
     Ok(Host {
-        address: read.text("address")?,
-        port: port.map(u16::try_from).transpose().map_err(|why| read.bad("port", why))?,
+        address,
+        port,
         user: read.name_opt("login_user")?,
         host_key: read.name_opt("host_key")?,
         labels: read.json("labels")?,

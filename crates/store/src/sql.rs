@@ -29,7 +29,6 @@ macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub(crate) const $name: &str = $text;)*
         /// All of them, by name.
-        #[cfg(test)]
         pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
@@ -38,7 +37,19 @@ macro_rules! texts {
 pub(crate) const OUR_TABLES: [&str; 6] =
     ["subscriptions", "rollouts", "runs", "run_events", "leases", "rollout_hosts"];
 
+/// The indexes of our own.
+pub(crate) const OUR_INDEXES: [&str; 4] =
+    ["runs_of_host", "runs_unfinished", "rollout_hosts_by_place", "rollout_hosts_by_run"];
+
 texts! {
+    /// The columns of a table, and their types.
+    COLUMNS_OF = "SELECT name, type FROM pragma_table_info($1)";
+    /// Where the hosts are rows of another program's table: makes the row that Uphaul keeps beside, and notes which
+    /// row of that table is meant from now on. Affects one row, or the name is another row's in the middle of a run. Told
+    /// only to a database that has such a table.
+    PIN = "SELECT 1 FROM subscriptions WHERE name = $1 AND created_at > $2";
+    /// Likewise: the one thing of a summary that stands in a table of our own then.
+    PROVED = "UPDATE subscriptions SET proved_at = COALESCE($2, proved_at) WHERE name = $1";
     /// The tables that are there.
     TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
         ORDER BY name LIMIT 10000";

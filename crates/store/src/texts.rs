@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use crate::postgres;
-#[cfg(test)]
-use crate::sql;
+use crate::adopted::{Adopted, Columns, prefixed};
+use crate::{postgres, sql};
 
 /// The statements that this database is told in other words.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     other: HashMap<&'static str, SqlStr>,
+    /// Whether the hosts are rows of another program's table.
+    pub(crate) adopted: bool,
 }
 
 impl Texts {
@@ -26,6 +27,21 @@ impl Texts {
         let mut texts = Self::default();
         for (text, other) in postgres::OTHER {
             texts.insert(text, (*other).to_owned());
+        }
+        Arc::new(texts)
+    }
+
+    /// Hosts in a table of another program, and tables of our own beside it.
+    pub(crate) fn adopted(adopted: &Adopted, columns: &Columns, postgres: bool) -> Arc<Self> {
+        let mut texts = Self { other: HashMap::new(), adopted: true };
+        for (_, text) in sql::ALL {
+            texts.insert(text, prefixed(text));
+        }
+        for (text, other) in if postgres { postgres::OTHER } else { &[] } {
+            texts.insert(text, prefixed(other));
+        }
+        for (text, other) in adopted.texts(columns, postgres) {
+            texts.insert(text, other);
         }
         Arc::new(texts)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use uphaul_store::FAULTS_MAX;
+use uphaul_store::{FAULTS_MAX, Store};
 
 use super::describe;
 use crate::context::Context;
@@ -24,6 +24,18 @@ pub(crate) enum Db {
     Backup(Backup),
     /// Print all hosts, runs and transitions, one JSON object a line
     Export,
+    Adopt(Adopt),
+}
+
+/// Add the five version columns to the table that database.subscriptions names
+///
+/// The rows stay the other program's: Uphaul reads them, writes these five columns, and keeps all else in tables of its own,
+/// whose names begin with uphaul_.
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    /// Print the statements, and run none
+    #[arg(long)]
+    plan: bool,
 }
 
 /// Where to.
@@ -40,6 +52,7 @@ pub(crate) async fn run(context: &Context, command: &Db) -> Result<Exit, CliErro
         Db::Check => check(context).await,
         Db::Backup(args) => backup(context, args).await,
         Db::Export => export(context).await,
+        Db::Adopt(args) => adopt(context, args).await,
     }
 }
 
@@ -55,6 +68,35 @@ async fn migrate(context: &Context) -> Result<Exit, CliError> {
     } else {
         output.result(format!("{place}: from layout {from} to {to}"));
     }
+    Ok(Exit::Done)
+}
+
+async fn adopt(context: &Context, args: &Adopt) -> Result<Exit, CliError> {
+    let Some(adopted) = &context.config()?.adopted else {
+        return Err(CliError::config("there is no table to adopt: database.subscriptions.table is not set")
+            .hint("name it, and the columns with the name and the address of a host: docs/database.md"));
+    };
+    let (url, output) = (context.database()?.expose(), &context.output);
+    let statements = match args.plan {
+        true => Store::plan_adoption(url, adopted).await?,
+        false => Store::adopt(url, adopted).await?,
+    };
+    if output.is_json() {
+        output.json(&json!({
+            "table": adopted.table.to_string(), "statements": statements, "done": !args.plan,
+        }));
+        return Ok(Exit::Done);
+    }
+    for statement in &statements {
+        output.text(&format!("{statement};"));
+    }
+    output.message(match (statements.is_empty(), args.plan) {
+        (true, _) => format!("{} has everything already", adopted.table),
+        (false, true) => {
+            format!("nothing was run; `uphaul db adopt` runs {}", count(statements.len(), "statement"))
+        }
+        (false, false) => format!("{} is adopted; `uphaul hosts list` shows its hosts", adopted.table),
+    });
     Ok(Exit::Done)
 }
 

@@ -82,6 +82,7 @@ impl From<StoreError> for CliError {
             | StoreError::InvalidHost { .. }
             | StoreError::TooMany { .. }
             | StoreError::Backup { .. }
+            | StoreError::NotOurs { .. }
             | StoreError::UnfinishedRun { .. } => Self::usage(error.to_string()),
             StoreError::Url(_) => Self::config(error.to_string()),
             StoreError::Held(_) | StoreError::LeaseLost { .. } => Self::host(error.to_string()),

@@ -123,6 +123,8 @@ pub struct Config {
     pub fleet: FleetLimits,
     /// None where there is neither a setting nor a home folder for the default.
     database: Option<DatabaseUrl>,
+    /// The table of another program whose rows are the hosts.
+    pub adopted: Option<uphaul_store::Adopted>,
     values: Values,
 }
 
@@ -174,6 +176,7 @@ fn read_config(
         _ => around.cwd.as_path(),
     };
     let database = reader.database(base("database.url"), around);
+    let adopted = reader.adopted();
     let openssh = OpensshOptions {
         config: reader.local_path("executor.openssh.config", base("executor.openssh.config"), around),
         identity: reader.local_paths("executor.openssh.identity", base("executor.openssh.identity"), around),
@@ -207,6 +210,7 @@ fn read_config(
         attempts_max: attempts_max?,
         fleet: fleet?,
         database,
+        adopted,
         values,
     })
 }

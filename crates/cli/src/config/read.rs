@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use uphaul_core::ids::InvalidName;
 use uphaul_core::plan::{HostFacts, Limits, RestartLimit, ShellText};
+use uphaul_store::{Adopted, Ident, Naming};
 
 use super::problem::Problem;
 use super::template::{self, Into};
@@ -182,6 +183,39 @@ impl<'a> Reader<'a> {
     pub(super) fn database(&mut self, base: &Path, around: &Surroundings) -> Option<DatabaseUrl> {
         let text = self.text("database.url")?;
         self.told("database.url", DatabaseUrl::parse(text, base, around))
+    }
+
+    /// The table of another program whose rows are the hosts, if one is named.
+    pub(super) fn adopted(&mut self) -> Option<Adopted> {
+        const TABLE: &str = "database.subscriptions";
+        let key = |name: &str| format!("{TABLE}.{name}");
+        if self.text(&key("table")).is_none() {
+            for name in ["id", "name", "address", "port", "user", "where", "columns"] {
+                if self.text(&key(name)).is_some() {
+                    self.refuse(&key(name), format!("means nothing without {TABLE}.table"));
+                }
+            }
+            return None;
+        }
+        let mut or = |name: &str| match self.text(&key(name)) {
+            Some(_) => self.plain::<Ident>(&key(name)),
+            None => name.parse().ok(),
+        };
+        let (id, name, address) = (or("id"), or("name"), or("address"));
+        let columns = match self.text(&key("columns")) {
+            Some("camelCase") => Naming::CamelCase,
+            Some(_) | None => Naming::SnakeCase,
+        };
+        Some(Adopted {
+            table: self.plain(&key("table"))?,
+            id: id?,
+            name: name?,
+            address: address?,
+            port: self.plain(&key("port")),
+            user: self.plain(&key("user")),
+            filter: self.plain(&key("where")),
+            columns,
+        })
     }
 
     /// A path on this machine.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod adopt;
 mod bad_config;
 mod bad_hosts;
 mod config;

@@ -24,7 +24,7 @@ pub(super) async fn look(config: Option<&Config>) -> (Vec<Host>, Vec<Finding>) {
             return (none, vec![Finding::bad(error.message).fix(fix)]);
         }
     };
-    if let Some(file) = database.file() {
+    if let Some(file) = database.file().filter(|_| config.adopted.is_none()) {
         match Store::glance(file).await {
             Ok(Glance::Absent) => {
                 let found = format!("{} is not there yet; the first command makes it", file.display());
@@ -41,7 +41,10 @@ pub(super) async fn look(config: Option<&Config>) -> (Vec<Host>, Vec<Finding>) {
         }
     }
     let opened = async {
-        let store = Store::open(database.expose()).await?;
+        let store = match &config.adopted {
+            Some(adopted) => Store::open_adopted(database.expose(), adopted).await?,
+            None => Store::open(database.expose()).await?,
+        };
         let writable = store.check_writable("begin a run");
         Ok::<_, StoreError>((store.hosts().await?, store.unfinished_runs().await?.len(), writable))
     };
