@@ -12,6 +12,9 @@ use uphaul_exec_mock::{Cut, Fault, MockExecutor, MockFleet, MockHost, Moment, Re
 use uphaul_tests::memory::{CountingClock, MemoryJournal};
 use uphaul_tests::simulated::plan;
 
+#[path = "simulated_fleet/here.rs"]
+mod here;
+
 /// How often a run may be driven; one that needs more is broken.
 const DRIVERS_MAX: usize = 12;
 

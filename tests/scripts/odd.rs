@@ -169,3 +169,34 @@ fn preflight_says_what_the_health_command_said() {
     let findings = hand.preflight().findings;
     assert!(findings.iter().any(|finding| finding.text.contains("exit 4 no database")), "{findings:?}");
 }
+
+#[test]
+fn what_a_login_exports_for_itself_changes_nothing() {
+    use std::io::{Read as _, Write as _};
+    let rig = Rig::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n");
+        }
+    });
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.service.health = Some(Health::Http(format!("http://{address}/health").parse().unwrap()));
+    let mut words = script::preflight(&hand.plan, &hand.context());
+    for (name, value) in [
+        ("http_proxy", "http://127.0.0.1:1"),
+        ("GIT_DIR", "/nowhere"),
+        ("GIT_WORK_TREE", "/nowhere"),
+        ("POSIXLY_CORRECT", "1"),
+        ("CDPATH", "/"),
+        ("LC_ALL", "tr_TR.UTF-8"),
+    ] {
+        words.env.insert(name.into(), value.into());
+    }
+    let report = script::preflight_of(&hand.plan, &run(&rig, &words));
+    assert_eq!(report.problems, []);
+    assert!(report.healthy, "{:?}", report.findings);
+}

@@ -70,5 +70,8 @@ fn a_plan_speaks_of_sudo_only_where_it_is_needed() {
     plan.service.health = Some(Health::Http("http://127.0.0.1:1/h".parse().unwrap()));
     let verify = (Step::Update(UpdateStep::Verify), Action::Verify(plan.target.clone()));
     let asked = script::words(&plan, verify.0, &verify.1, &report).pop().unwrap();
-    assert_eq!(asked, "timeout 5 wget -nv --max-redirect=0 -t 1 -T 5 -O /dev/null -- http://127.0.0.1:1/h");
+    assert_eq!(
+        asked,
+        "timeout 5 wget --no-config -nv --max-redirect=0 -t 1 -T 5 -O /dev/null -- http://127.0.0.1:1/h"
+    );
 }

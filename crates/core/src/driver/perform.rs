@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Committed, Event, Link, Observer};
 use crate::ids::Fence;
-use crate::machine::{Action, Command, Input, Problem, Reason};
+use crate::machine::{Action, Command, Input, Problem, Reason, Running, State, UpdateStep};
 use crate::plan::Plan;
 use crate::ports::{ExecError, ExecErrorKind, Output, RunRecord};
 use crate::script::{self, Answer, Context};
@@ -75,6 +75,8 @@ impl Performer<'_> {
     async fn failed(&mut self, record: &RunRecord, error: ExecError) -> Input {
         match error.kind {
             ExecErrorKind::Timeout => Input::Interrupted,
+            // What this machine cannot do is no reason to go back, nor a fault of the host: another driver may go on.
+            ExecErrorKind::Local if touched(&record.state) => Input::Unreachable { detail: error.detail },
             ExecErrorKind::Local => Input::Failed(Reason::Unexpected { detail: error.detail }),
             ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Auth | ExecErrorKind::HostKey => {
                 self.observer.tell(&Event::Reconnecting { host: &record.host, why: &error.detail });
@@ -117,4 +119,16 @@ fn problem(plan: &Plan, error: &ExecError) -> Option<Problem> {
         ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Timeout => return None,
     };
     Some(Problem { code: code.into(), found: error.detail.clone(), fix })
+}
+
+/// Whether the host may have been changed already, or have a switch that acts.
+fn touched(state: &State) -> bool {
+    match state {
+        State::Running(Running::Updating { step, .. }) => *step > UpdateStep::Fetch,
+        State::Running(Running::RollingBack { .. }) => true,
+        State::Pending
+        | State::Running(Running::Preparing { .. })
+        | State::Parked(_)
+        | State::Finished(_) => false,
+    }
 }

@@ -218,13 +218,16 @@ impl Judge<'_> {
     fn rights(&mut self, user: &str, units: &[String]) {
         let listing: Vec<&str> = self.answer.all("sudo").collect();
         let rights = rights::Rights::read(&listing);
-        let mut needed = Vec::new();
         let systemctl = self.tool_path("systemctl").unwrap_or("/usr/bin/systemctl").to_owned();
-        for unit in units {
-            needed.push(format!("{systemctl} restart {unit}"));
-            needed.push(format!("{systemctl} reset-failed {unit}"));
-        }
-        let missing: Vec<String> = needed.into_iter().filter(|command| !rights.allows(command)).collect();
+        let matched: Vec<&str> = self.answer.all("sudo_matches").collect();
+        let calls =
+            units.iter().flat_map(|unit| ["restart", "reset-failed"].map(|verb| format!("{verb} {unit}")));
+        let allowed = |call: &String| {
+            rights.allows(&format!("{systemctl} {call}"))
+                || (rights.never_asks() && matched.contains(&call.as_str()))
+        };
+        let missing: Vec<String> =
+            calls.filter(|call| !allowed(call)).map(|call| format!("{systemctl} {call}")).collect();
         if !missing.is_empty() {
             let why = if rights.asks_for(&missing[0]) {
                 "sudo would ask for a password".to_owned()

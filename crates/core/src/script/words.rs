@@ -146,9 +146,11 @@ fn verify(plan: &Plan, host: &Preflight) -> Vec<String> {
 /// `...` stands for a program of some lines, which `scripts` have.
 fn ask_http(tool: &str, limit_s: u32, url: &str) -> String {
     match tool {
-        "curl" => format!("curl -sS -m {limit_s} -o /dev/null -w '%{{http_code}}' -- {url}"),
+        "curl" => format!("curl -q -sS -m {limit_s} -o /dev/null -w '%{{http_code}}' -- {url}"),
         "wget" => {
-            format!("timeout {limit_s} wget -nv --max-redirect=0 -t 1 -T {limit_s} -O /dev/null -- {url}")
+            format!(
+                "timeout {limit_s} wget --no-config -nv --max-redirect=0 -t 1 -T {limit_s} -O /dev/null -- {url}"
+            )
         }
         "bash" => format!("timeout {limit_s} bash -c '...' bash {url}"),
         other => format!("timeout {limit_s} {other} -c '...' {url} {limit_s}"),
@@ -159,7 +161,7 @@ fn ask_tcp(tool: &str, limit_s: u32, at: &str) -> String {
     let (name, port) = at.rsplit_once(':').unwrap_or((at, ""));
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     match tool {
-        "curl" => format!("timeout {limit_s} curl -sS -m {limit_s} -v -- telnet://{at}"),
+        "curl" => format!("timeout {limit_s} curl -q -sS -m {limit_s} -v -- telnet://{at}"),
         "bash" => {
             format!("timeout {limit_s} bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' bash {bare} {port}")
         }

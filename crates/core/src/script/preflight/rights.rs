@@ -53,6 +53,12 @@ impl Rights {
         Self { rules, hidden, said }
     }
 
+    /// Whether there are rules, and none that asks for a password: then a rule that matches is enough.
+    pub(super) fn never_asks(&self) -> bool {
+        let mut root = self.rules.iter().filter(|rule| rule.root).peekable();
+        root.peek().is_some() && root.all(|rule| rule.free)
+    }
+
     /// Whether sudo runs the command without asking.
     pub(super) fn allows(&self, command: &str) -> bool {
         self.decision(command) == Some(true)
@@ -192,6 +198,15 @@ mod tests {
             "/usr/bin/systemctl restart app@a\\:1.service"
         );
         assert_eq!(in_sudoers(RESTART), RESTART);
+    }
+
+    #[test]
+    fn one_rule_that_asks_makes_a_match_worth_nothing() {
+        let free =
+            "Sudoers entry:\n    Options: !authenticate\n    Commands:\n\t/usr/bin/systemctl ^restart app$\n";
+        assert!(rights(free).never_asks() && !rights(free).allows(RESTART));
+        assert!(!rights(&format!("{free}Sudoers entry:\n    Commands:\n\tALL")).never_asks());
+        assert!(!rights("sudo: a password is required").never_asks());
     }
 
     #[test]

@@ -1,5 +1,9 @@
 # What every script of Uphaul begins with. Values arrive in the environment as U_*; nothing is pasted in.
 LC_ALL=C; export LC_ALL
+# What a login exports for itself is not meant for us: git would look elsewhere, systemctl take its options for units,
+# and a proxy would answer for the service. (Whether git goes by a proxy is said in its configuration or service.env.)
+unset POSIXLY_CORRECT CDPATH GIT_DIR GIT_WORK_TREE GIT_COMMON_DIR GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_CONFIG
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 umask 022
 say() { printf '%s=%s\n' "$1" "$2"; }
 # Seconds since this boot; no decision here reads the wall clock.
@@ -112,6 +116,8 @@ probe_tool() {
     case $U_HEALTH:$_t:$U_HEALTH_AT in tcp:wget:* | http:bash:https:*) continue ;; esac
     # Some builds of curl (curl-minimal) speak no telnet, by which a bare connection is asked for.
     if [ "$U_HEALTH:$_t" = tcp:curl ]; then curl -V 2>/dev/null | grep -qw telnet || continue; fi
+    # The wget of busybox follows where it is sent, and cannot be told not to.
+    if [ "$_t" = wget ]; then wget --version >/dev/null 2>&1 || continue; fi
     if command -v "$_t" >/dev/null 2>&1; then printf '%s' "$_t"; return 0; fi
   done
   return 1
@@ -119,10 +125,10 @@ probe_tool() {
 probe_http() {
   case $(probe_tool) in
   curl)
-    _out=$(curl -sS -m "$U_PROBE_S" -o /dev/null -w '%{http_code}' -- "$U_HEALTH_AT" 2>&1)
+    _out=$(curl -q -sS -m "$U_PROBE_S" -o /dev/null -w '%{http_code}' -- "$U_HEALTH_AT" 2>&1)
     case $_out in 2??) return 0 ;; esac ;;
   wget)
-    _out=$(timeout "$U_PROBE_S" wget -nv --max-redirect=0 -t 1 -T "$U_PROBE_S" -O /dev/null -- "$U_HEALTH_AT" 2>&1) && return 0 ;;
+    _out=$(timeout "$U_PROBE_S" wget --no-config -nv --max-redirect=0 -t 1 -T "$U_PROBE_S" -O /dev/null -- "$U_HEALTH_AT" 2>&1) && return 0 ;;
   bash)
     _out=$(timeout "$U_PROBE_S" bash -c '
       rest=${1#http://}; at=${rest%%[/?#]*}; path=${rest#"$at"}; host=${at%:*}; port=${at##*:}
@@ -148,7 +154,7 @@ probe_tcp() {
   _host=${1#[}; _host=${_host%]}
   case $(probe_tool) in
   curl)
-    _out=$(timeout "$U_PROBE_S" curl -sS -m "$U_PROBE_S" -v -- "telnet://$1:$2" </dev/null 2>&1)
+    _out=$(timeout "$U_PROBE_S" curl -q -sS -m "$U_PROBE_S" -v -- "telnet://$1:$2" </dev/null 2>&1)
     case $_out in *"Connected to"*) return 0 ;; esac
     _out=$(printf '%s\n' "$_out" | tail -n 1) ;;
   bash) _out=$(timeout "$U_PROBE_S" bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$_host" "$2" 2>&1) && return 0 ;;

@@ -70,6 +70,10 @@ if [ "$U_MANAGER" = systemd ]; then
     say user_manager "$(systemctl --user is-system-running 2>&1 | head -n 1)"
   elif [ "$(id -u)" != 0 ] && command -v sudo >/dev/null 2>&1; then
     sudo -n -l -l 2>&1 | head -n 400 | while IFS= read -r _l; do say sudo "$_l"; done
+    # Whether a rule matches, in sudo's own eyes, which also read patterns; it does not tell whether a password is asked for.
+    for _u in $U_UNITS; do
+      for _v in restart reset-failed; do sudo -n -l systemctl "$_v" "$_u" >/dev/null 2>&1 </dev/null && say sudo_matches "$_v $_u"; done
+    done
   fi
 fi
 _w=$U_TOOL

@@ -39,6 +39,8 @@ if [ "$U_FENCE" = new ]; then
   sync "$S/claim" 2>/dev/null
 elif [ "$U_FENCE" = "$c_fence" ]; then
   write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"
+elif [ ! -e "$S/claim" ]; then
+  fenced "nobody: somebody removed $S, or made the checkout anew, while the run went on"
 else
   fenced "$c_owner (run $c_run, number $c_fence; ours was $U_FENCE)"
 fi
