@@ -1,0 +1,218 @@
+//! What a host costs this machine by each executor over SSH: `cargo bench -p uphaul-tests --bench executors`.
+//!
+//! Throw-away servers on loopback, [`HOSTS`] of them; on each the commands of one update: [`COMMANDS`] small ones over one
+//! connection, and a second connection with one, as Confirm makes it. Counted is the processor time of the client alone:
+//! this process, and the processes of ssh that it starts, each in a process of its own that does nothing else. Beside them
+//! stands plain `ssh`: the same connections and commands by the program itself. Then the memory of [`SESSIONS`] open
+//! sessions of libssh2.
+
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uphaul_core::ports::{RemoteCommand, RemoteExecutor, Target};
+use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor};
+use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
+use uphaul_tests::sshd::{Sshd, SshdSpec, user};
+
+const HOSTS: usize = 20;
+/// Commands of an update over its first connection.
+const COMMANDS: usize = 9;
+const SESSIONS: usize = 300;
+/// How often all hosts are updated, since time is counted in steps of 10 ms.
+const ROUNDS: usize = 3;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    if let [flag, what, folder, ports] = words.as_slice()
+        && flag == "--child"
+    {
+        let ports: Vec<u16> = ports.split(',').map(|port| port.parse().expect("a port")).collect();
+        child(what, folder, &ports);
+        return ExitCode::SUCCESS;
+    }
+    let server = match Sshd::start(&SshdSpec::default()) {
+        Ok(server) => server,
+        Err(why) => {
+            println!("SKIPPED: {why}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let daemons: Vec<_> = (0..HOSTS).map(|_| server.daemon("MaxStartups 1000\nMaxSessions 100\n")).collect();
+    let folder = server.identity().parent().expect("a folder").to_path_buf();
+    let lines: String =
+        daemons.iter().map(|d| format!("[127.0.0.1]:{} {}\n", d.port(), server.host_key("host"))).collect();
+    server.file("known_all", &lines);
+    let ports: Vec<String> = daemons.iter().map(|daemon| daemon.port().to_string()).collect();
+    println!(
+        "{HOSTS} hosts, {} commands and 2 connections each; processor time of the client, a host",
+        COMMANDS + 1
+    );
+    let run = |what: &str| measure(what, &folder, &ports.join(","));
+    let (plain, openssh, libssh2) = (run("ssh"), run("openssh"), run("libssh2"));
+    println!("  openssh is {:.2} times plain ssh (aim: at most 1.2)", openssh / plain);
+    println!("  libssh2 needs {libssh2:.1} ms a host (aim: at most 10)");
+    run("memory");
+    ExitCode::SUCCESS
+}
+
+/// Runs a child, and gives the milliseconds of processor time that it and its children had, a host.
+fn measure(what: &str, folder: &std::path::Path, ports: &str) -> f64 {
+    let mut child = Command::new(std::env::current_exe().expect("this program"));
+    child.arg("--child").arg(what).arg(folder).arg(ports).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = child.output().expect("runs");
+    assert!(output.status.success(), "{what} failed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines();
+    let number = lines.next().and_then(|line| line.parse::<f64>().ok()).expect("a number");
+    if what == "memory" {
+        println!("{SESSIONS} sessions of libssh2 at once: {number:.1} MB (aim: at most 80)");
+    } else {
+        println!("  {what:<8} {number:>7.1} ms, all hosts in {}", lines.next().unwrap_or_default());
+    }
+    number
+}
+
+fn child(what: &str, folder: &str, ports: &[u16]) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let file = |name: &str| std::path::Path::new(folder).join(name);
+    let (identity, known_hosts) = (file("client"), file("known_all"));
+    std::fs::write(file("empty_config"), "").expect("a file");
+    let executor: Arc<dyn RemoteExecutor> = match what {
+        "ssh" | "openssh" => Arc::new(
+            OpensshExecutor::new(OpensshConfig {
+                config: Some(file("empty_config")),
+                identity: vec![identity.clone()],
+                known_hosts: Some(known_hosts.clone()),
+                program: None,
+            })
+            .expect("an executor"),
+        ),
+        _ => Arc::new(
+            Libssh2Executor::new(
+                Libssh2Config {
+                    config: Some(file("empty_config")),
+                    identity: vec![identity.clone()],
+                    known_hosts: Some(known_hosts.clone()),
+                    ..Libssh2Config::default()
+                },
+                &|_| None,
+            )
+            .expect("an executor"),
+        ),
+    };
+    if what == "memory" {
+        return runtime.block_on(memory(executor, ports));
+    }
+    // A master of ssh leaves its parent; so it becomes ours, and what it needed is counted when it has ended.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("may have the orphans");
+    let began = Instant::now();
+    for port in ports.iter().cycle().take(ports.len() * ROUNDS) {
+        match what {
+            "ssh" => plain(folder, *port),
+            _ => runtime.block_on(update(&executor, *port)),
+        }
+    }
+    let took = began.elapsed();
+    while matches!(rustix::process::wait(rustix::process::WaitOptions::empty()), Ok(Some(_))) {}
+    println!("{}\n{:.1?}", spent_ms() / (ports.len() * ROUNDS) as f64, took / ROUNDS as u32);
+}
+
+async fn update(executor: &Arc<dyn RemoteExecutor>, port: u16) {
+    for commands in [COMMANDS, 1] {
+        let mut session = executor.connect(&target(port)).await.expect("connects");
+        for _ in 0..commands {
+            assert_eq!(session.run(&command()).await.expect("runs").code, 0);
+        }
+        session.close().await.expect("closes");
+    }
+}
+
+/// The same by the program: a master, commands over it, its end.
+fn plain(folder: &str, port: u16) {
+    for commands in [COMMANDS, 1] {
+        let socket = format!("{folder}/plain");
+        let ssh = |args: &[&str]| {
+            let mut ssh = Command::new("ssh");
+            ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o"])
+                .arg(format!("UserKnownHostsFile={folder}/known_all"));
+            ssh.arg("-i")
+                .arg(format!("{folder}/client"))
+                .arg("-S")
+                .arg(&socket)
+                .args(["-p", &port.to_string()]);
+            let status =
+                ssh.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            assert!(status.expect("ssh runs").success(), "ssh {args:?}");
+        };
+        ssh(&["-M", "-f", "-N", "-o", "ControlPersist=10", "127.0.0.1"]);
+        for _ in 0..commands {
+            ssh(&["127.0.0.1", "true"]);
+        }
+        ssh(&["-O", "exit", "127.0.0.1"]);
+        while std::path::Path::new(&socket).exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+async fn memory(executor: Arc<dyn RemoteExecutor>, ports: &[u16]) {
+    let mut sessions = Vec::new();
+    for i in 0..SESSIONS.div_ceil(20) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..20.min(SESSIONS - i * 20) {
+            let (executor, target) = (Arc::clone(&executor), target(ports[n % ports.len()]));
+            tasks.spawn(async move { executor.connect(&target).await.expect("connects") });
+        }
+        sessions.extend(tasks.join_all().await);
+    }
+    // All at work at the same time.
+    let mut running = tokio::task::JoinSet::new();
+    for mut session in sessions {
+        running.spawn(async move {
+            assert_eq!(session.run(&command()).await.expect("runs").code, 0);
+            session
+        });
+    }
+    let sessions = running.join_all().await;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    println!("{}", peak.unwrap_or_default() / 1000.0);
+    for session in sessions {
+        session.close().await.expect("closes");
+    }
+}
+
+/// What this process and the children that have ended had of the processor, in milliseconds.
+fn spent_ms() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("a /proc");
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    // After the name and the letter of its state.
+    let fields: Vec<f64> = after.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    fields[10..14].iter().sum::<f64>() * 10.0
+}
+
+fn command() -> RemoteCommand {
+    RemoteCommand {
+        argv: vec!["true".into()],
+        dir: None,
+        env: Default::default(),
+        stdin: Vec::new(),
+        timeout: Duration::from_secs(60),
+        user: None,
+        output_max: 65536,
+    }
+}
+
+fn target(port: u16) -> Target {
+    Target {
+        name: "bench".parse().expect("a name"),
+        address: "127.0.0.1".into(),
+        port: Some(port),
+        user: Some(user().parse().expect("a user")),
+        host_key: None,
+        connect_timeout: Duration::from_secs(60),
+    }
+}
