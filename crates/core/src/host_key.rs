@@ -45,8 +45,12 @@ impl FromStr for HostKey {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let bad = |why: String| InvalidName::new("host key", text, why);
-        let mut words = text.split_ascii_whitespace();
-        let (Some(algorithm), Some(base64)) = (words.next(), words.next()) else {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        // `ssh-keyscan` prints the host before the two.
+        let is_algorithm =
+            |word: &&str| ["ssh-", "ecdsa-", "sk-"].iter().any(|start| word.starts_with(start));
+        let first = words.iter().take(2).position(is_algorithm);
+        let Some([algorithm, base64, ..]) = first.and_then(|at| words.get(at..)) else {
             let why = "is not an algorithm and a key, such as \"ssh-ed25519 AAAA...\"; `ssh-keyscan HOST` prints them, \
                        and a fingerprint is not enough";
             return Err(bad(why.into()));
@@ -95,6 +99,7 @@ mod tests {
         assert_eq!((key.as_str(), key.algorithm()), (ED25519, "ssh-ed25519"));
         assert_eq!(key.fingerprint(), "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
         assert_eq!(key.bytes().len(), 51);
+        assert_eq!(format!("[10.0.0.1]:2222 {ED25519}\n").parse(), Ok(key));
     }
 
     #[test]
@@ -107,7 +112,7 @@ mod tests {
             "ssh-ed25519 AAAA",
             "ssh-ed25519 !!!!",
             &other,
-            &format!("web1 {ED25519}"),
+            &format!("web1 x {ED25519}"),
         ] {
             assert!(bad.parse::<HostKey>().is_err(), "{bad}");
         }

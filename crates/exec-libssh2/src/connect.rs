@@ -116,7 +116,10 @@ impl Connecting<'_> {
             let Some(said) = said else { continue };
             for method in method {
                 let can = supported(link, method)?;
-                let own: Vec<String> = can.iter().map(|name| (*name).to_owned()).collect();
+                // libssh2 adds its two words about extensions by itself.
+                let words = ["ext-info-c", "kex-strict-c-v00@openssh.com"];
+                let own = can.iter().filter(|name| !words.contains(name));
+                let own: Vec<String> = own.map(|name| (*name).to_owned()).collect();
                 self.set(link, method, &chosen(Some(said), &own, &can), what)?;
             }
         }
@@ -188,4 +191,23 @@ pub(crate) fn too_slow(target: &Target, label: &str, stage: &Stage) -> ExecError
 
 fn supported(link: &Link, method: MethodType) -> Result<Vec<&'static str>, Refusal> {
     link.session().supported_algs(method).map_err(|error| Refusal::Halt(Halt::Failed(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use ssh2::MethodType;
+
+    #[test]
+    fn the_library_can_what_the_docs_say() {
+        let session = ssh2::Session::new().unwrap();
+        let can = |method, name| session.supported_algs(method).unwrap().contains(&name);
+        assert!(can(MethodType::Kex, "mlkem768x25519-sha256"));
+        assert!(can(MethodType::Kex, "curve25519-sha256"));
+        // Nothing of SHA-1, and no key exchange without protection against a cut in its beginning.
+        assert!(!can(MethodType::Kex, "diffie-hellman-group14-sha1"));
+        assert!(can(MethodType::Kex, "kex-strict-c-v00@openssh.com"));
+        for (_, names) in super::ALGORITHMS {
+            assert!(names.iter().all(|name| can(MethodType::HostKey, name)), "{names:?}");
+        }
+    }
 }
