@@ -1,5 +1,6 @@
 {
   lib,
+  perl,
   rustPlatform,
   stdenv,
 }:
@@ -25,6 +26,8 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = root + "/Cargo.lock";
+  # OpenSSL, which libssh2 needs, is built in, and its build is written in Perl.
+  nativeBuildInputs = [ perl ];
   cargoBuildFlags = [
     "--package"
     "uphaul"

@@ -67,13 +67,14 @@ let
           "src"
           "cargoLock"
           "cargoBuildFlags"
+          "nativeBuildInputs"
           "doCheck"
           "doInstallCheck"
           "installCheckPhase"
           "meta"
         ] attrs "buildRustPackage"
         // {
-          nativeBuildInputs = [ (tool "cargo") ];
+          nativeBuildInputs = [ (tool "cargo") ] ++ attrs.nativeBuildInputs or [ ];
           cargoLockFile = lockFile attrs.cargoLock.lockFile;
         }
       );
@@ -102,6 +103,7 @@ let
     "git"
     "nixfmt-tree"
     "openssh"
+    "perl"
     "rust-analyzer"
     "rustfmt"
     "sqlite"
