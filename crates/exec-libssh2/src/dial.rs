@@ -41,6 +41,9 @@ pub(crate) fn dial(
     let addresses = resolve(host, port, family)?;
     let mut tried = Vec::new();
     for (i, address) in addresses.iter().enumerate() {
+        if (caller.gone)() {
+            return Err(Dial::Halt(Halt::Gone));
+        }
         let left = until.saturating_duration_since(Instant::now());
         let rest = u32::try_from(addresses.len() - i).unwrap_or(1);
         let share = Instant::now() + (left / rest).max(Duration::from_millis(100)).min(left);
@@ -96,5 +99,53 @@ fn connect(address: &SocketAddr, caller: Caller<'_>, until: Instant) -> Result<O
     match socket.take_error().map_err(refused)? {
         None => Ok(socket.into()),
         Some(error) => Err(refused(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::link::Wake;
+
+    fn dialled(host: &str, port: u16, family: Family) -> Result<OwnedFd, Dial> {
+        let wake = Wake::new().unwrap();
+        let caller = Caller { wake: &wake, gone: &|| false };
+        dial(host, port, family, caller, Instant::now() + Duration::from_secs(20))
+    }
+
+    #[test]
+    fn each_address_of_a_name_is_tried() {
+        // Where localhost is ::1 too, nothing listens there.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        dialled("localhost", port, Family::Any).unwrap();
+        dialled("127.0.0.1", port, Family::V4).unwrap();
+        let Err(Dial::Refused(why)) = dialled("127.0.0.1", port, Family::V6) else { panic!("it connected") };
+        assert!(why.contains("AddressFamily"), "{why}");
+    }
+
+    #[test]
+    fn all_that_was_tried_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let Err(Dial::Refused(why)) = dialled("127.0.0.1", port, Family::Any) else { panic!("it connected") };
+        assert!(why.contains(&format!("127.0.0.1:{port}: ")) && why.contains("refused"), "{why}");
+        let Err(Dial::Refused(why)) = dialled("no-such-host.invalid", 22, Family::Any) else {
+            panic!("it connected")
+        };
+        assert!(why.contains("no-such-host.invalid cannot be looked up"), "{why}");
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_not_wanted_any_more() {
+        let wake = Wake::new().unwrap();
+        let caller = Caller { wake: &wake, gone: &|| true };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let until = Instant::now() + Duration::from_secs(3600);
+        assert!(matches!(dial("127.0.0.1", port, Family::Any, caller, until), Err(Dial::Halt(Halt::Gone))));
     }
 }
