@@ -72,7 +72,7 @@ pub fn all() -> Vec<Case> {
             Trust => banner_of_32_kib banner_that_is_long_is_taken_or_told text_before_the_version connection_reset_in_a_flood dead_network_in_the_middle
                 network_that_dies_in_the_log_in closed_before_the_greeting something_that_is_no_ssh
                 too_many_log_ins_at_once;
-            Held => network_that_dies_between_commands two_sessions_at_most one_session_at_most no_session_at_all
+            Held => network_that_dies_between_commands two_sessions_at_most one_session_at_most channels_that_time_out no_session_at_all
                 forty_sessions_at_once;
         }
         trust {

@@ -226,6 +226,23 @@ async fn sessions_at_most(bench: Bench, max: usize) {
     assert_eq!(host.sshd().connections(), 1);
 }
 
+pub async fn channels_that_time_out(bench: Bench) {
+    let config = "ChannelTimeout session=1s\n";
+    if uphaul_tests::sshd::Sshd::start(&SshdSpec { config: config.into(), ..SshdSpec::default() }).is_err() {
+        println!("SKIPPED: this sshd has no ChannelTimeout");
+        return;
+    }
+    let host = with_config(bench, config);
+    let mut session = host.connect().await;
+    for i in 0..3 {
+        assert_eq!(session.run(&sh(&format!("exit {i}"))).await.unwrap().code, i);
+        // Longer than a channel may be silent there.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+    }
+    session.close().await.unwrap();
+    assert_eq!(host.sshd().connections(), 1);
+}
+
 pub async fn no_session_at_all(bench: Bench) {
     let host = with_config(bench, "MaxSessions 0\n");
     let mut session = host.connect().await;

@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     wake: Arc<Wake>,
     /// Opened before it is needed: reading from it is how libssh2 hears the server between commands.
     next: Option<Channel>,
+    /// The server does not let us have one, or took it back: no further one is asked for before the next command.
+    no_next: bool,
     /// Channels whose end the server has not confirmed.
     closing: Vec<Channel>,
     /// Why the connection is gone.
@@ -63,7 +65,17 @@ impl Worker {
     pub(crate) fn new(connected: Connected, label: String, wake: Arc<Wake>) -> Self {
         let Connected { link, tunnels } = connected;
         let buffer = Vec::new();
-        Self { link, tunnels, label, wake, next: None, closing: Vec::new(), lost: None, buffer }
+        Self {
+            link,
+            tunnels,
+            label,
+            wake,
+            next: None,
+            no_next: false,
+            closing: Vec::new(),
+            lost: None,
+            buffer,
+        }
     }
 
     /// Runs all orders, until nobody can give one any more.
@@ -81,6 +93,7 @@ impl Worker {
 
     fn take(&mut self, order: Order) {
         let Order { command, frame, reply } = order;
+        self.no_next = false;
         let result = match &self.lost {
             Some(why) => Err(ExecError::before(ExecErrorKind::Lost, self.lost_words(&command, why))),
             None => match self.run(&command, &frame, &|| reply.is_closed()) {
@@ -138,7 +151,9 @@ impl Worker {
         let wake = Arc::clone(&self.wake);
         let caller = Caller { wake: &wake, gone };
         self.finish_closing(caller, CLOSE_MAX).map_err(Stop::Lost)?;
-        let opened = match self.next.take() {
+        let prepared = self.next.take();
+        let was_prepared = prepared.is_some();
+        let opened = match prepared {
             Some(channel) => Ok(channel),
             None => match self.link.call(caller, until, |session| session.channel_session()) {
                 // It may count the channels that are closing.
@@ -154,6 +169,11 @@ impl Worker {
             Ok(()) => Ok(channel),
             Err(halt) => {
                 let refused = matches!(&halt, Halt::Failed(error) if !is_disconnect(error));
+                if refused && was_prepared && channel.eof() {
+                    // The server has taken it back (its ChannelTimeout); nothing of the command was sent.
+                    self.retire(channel, &[]);
+                    return self.open(command, gone);
+                }
                 let stop = if refused {
                     Stop::Error(ExecError::before(
                         ExecErrorKind::Auth,
@@ -330,12 +350,16 @@ impl Worker {
             return caller.wait_for_wake(far).or_else(told);
         }
         if self.next.is_none() && self.closing.is_empty() {
+            if self.no_next {
+                // Nothing would read what the server says.
+                return caller.wait_for_wake(far).or_else(told);
+            }
             match self.link.session().channel_session() {
                 Ok(channel) => self.next = Some(channel),
                 Err(error) if crate::link::would_block(&error) => {}
                 Err(error) if is_disconnect(&error) => return Err(error.message().to_owned()),
                 // The next command will say it.
-                Err(_) => return caller.wait_for_wake(far).or_else(told),
+                Err(_) => self.no_next = true,
             }
         }
         if let Some(channel) = &mut self.next {
@@ -343,7 +367,11 @@ impl Worker {
             match channel.read(&mut nothing) {
                 Err(error) if waits(&error) => {}
                 Ok(_) if !channel.eof() => {}
-                Ok(_) => self.next = None,
+                Ok(_) => {
+                    self.closing.extend(self.next.take());
+                    self.no_next = true;
+                    return Ok(());
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }
