@@ -200,3 +200,23 @@ fn what_a_login_exports_for_itself_changes_nothing() {
     assert_eq!(report.problems, []);
     assert!(report.healthy, "{:?}", report.findings);
 }
+
+#[test]
+fn a_target_that_no_checkout_makes_clean_is_left_again() {
+    let rig = Rig::new();
+    rig.commit("v3", &[(".gitattributes", "text eol=lf\n")]);
+    // As committed by somebody whose git did not know the attributes: the object has the other line ends.
+    let script = "blob=$(printf 'a\\r\\nb\\r\\n' | git hash-object -w --no-filters --stdin) && \
+                  git update-index --add --cacheinfo 100644,$blob,text && \
+                  git -c user.name=t -c user.email=t@example.com commit -q -m odd && git tag v4";
+    let made = Process::new("sh").args(["-ec", script]).current_dir(rig.origin()).status().unwrap();
+    assert!(made.success());
+    let mut hand = Hand::new(&rig, "v4", 1);
+    hand.up_to(UpdateStep::Fetch);
+    let told = found(hand.update(UpdateStep::Checkout));
+    assert!(told.contains(".gitattributes") && told.contains(" M text"), "{told}");
+    for step in [RollbackStep::Checkout, RollbackStep::Install, RollbackStep::Restart, RollbackStep::Verify] {
+        assert_eq!(hand.rollback(step), Input::Succeeded(Observation::Nothing), "{step:?}");
+    }
+    assert_eq!(rig.versions(), "v1/v1/v1");
+}

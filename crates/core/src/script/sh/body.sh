@@ -12,7 +12,7 @@ prove_tree() {
   [ "$_at" = "$1" ] || fail "HEAD is ${_at:-unreadable} after the checkout of $1"
   dirty >/dev/null || fail "git status failed after the checkout of $1"
   _n=$(dirty | tr '\0\n' '\n?' | head -n 5)
-  [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout: $(printf '%s' "$_n" | tr '\n' ',')"
+  [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout (is .gitattributes at odds with what is committed? git add --renormalize mends that): $(printf '%s' "$_n" | tr '\n' ',')"
 }
 # The tracked files that were changed, deleted or made something else since HEAD, each with what is there now, for
 # `put_back` and the next preflight.
