@@ -54,7 +54,14 @@ impl<'a> Hand<'a> {
     }
 
     fn context(&self) -> Context<'_> {
-        Context { run: &self.run, seq: self.seq, fence: self.fence, owner: "ann@desk (pid 7)", settled: &[] }
+        Context {
+            run: &self.run,
+            seq: self.seq,
+            fence: self.fence,
+            owner: "ann@desk (pid 7)",
+            settled: &[],
+            knows_reverted: false,
+        }
     }
 
     fn send(&mut self, step: Step, action: Action) -> Input {

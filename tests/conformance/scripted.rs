@@ -17,8 +17,14 @@ fn look() -> RemoteCommand {
         action: Action::Preflight,
     };
     let run = RunId::from_bits(1);
-    let context =
-        Context { run: &run, seq: Seq(1), fence: None, owner: "the conformance suite", settled: &[] };
+    let context = Context {
+        run: &run,
+        seq: Seq(1),
+        fence: None,
+        owner: "the conformance suite",
+        settled: &[],
+        knows_reverted: false,
+    };
     script::lower(&plan_of(&v1, &v2), &command, &context)
 }
 

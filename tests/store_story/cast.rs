@@ -84,6 +84,7 @@ pub fn plan(host: &str, target: char) -> Plan {
             env: BTreeMap::new(),
             health: None,
             submodules: false,
+            keep: Vec::new(),
         },
         limits: Limits::default(),
         policy: Policy::default(),

@@ -195,6 +195,7 @@ pub fn plan_of(from: &Revision, to: &Revision) -> Plan {
             env: BTreeMap::new(),
             health: Some(Health::Command("test ! -e ill".parse().expect(parse))),
             submodules: false,
+            keep: Vec::new(),
         },
         limits: Limits {
             connect_s: 5,

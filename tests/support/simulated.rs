@@ -85,6 +85,7 @@ pub fn plan(name: &str, from: &Revision, to: &Revision) -> Plan {
             env: BTreeMap::new(),
             health: Some(Health::Http("http://127.0.0.1:3000/health".parse().expect(parse))),
             submodules: false,
+            keep: Vec::new(),
         },
         limits: Limits::default(),
         policy: Policy::default(),

@@ -116,6 +116,7 @@ fn came_back(input: &Input) -> String {
         }
         Input::Succeeded(Observation::Previous(previous)) => format!("ok, {} (ill)", previous.revision),
         Input::Succeeded(Observation::Rebooted) => "rebooted since the restart".into(),
+        Input::Succeeded(Observation::Unarmed { .. }) => "ok, without a switch".into(),
         Input::Succeeded(Observation::Nothing) => "ok".into(),
         Input::Failed(reason) => format!("FAILED {}", reason_line(reason)),
         Input::Interrupted => "LOST, reached again".into(),

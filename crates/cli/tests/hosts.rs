@@ -44,6 +44,8 @@ mod releases;
 mod repositories;
 #[path = "hosts/stopped.rs"]
 mod stopped;
+#[path = "hosts/switch.rs"]
+mod switch;
 #[path = "hosts/unusual.rs"]
 mod unusual;
 
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         ("releases", releases::ALL),
         ("repositories", repositories::ALL),
         ("stopped", stopped::ALL),
+        ("switch", switch::ALL),
         ("unusual", unusual::ALL),
     ];
     let trials = files.iter().flat_map(|(file, all)| all.iter().map(move |(name, run)| (file, name, *run)));

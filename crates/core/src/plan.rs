@@ -15,6 +15,11 @@ name_type! {
     AbsPath, "path", check_path
 }
 name_type! {
+    /// A folder below the checkout: relative, no control character, no `.`, `..` or empty part, not below `.git`, at
+    /// most 256 bytes.
+    RelPath, "folder", check_rel_path
+}
+name_type! {
     /// A systemd unit name: letters, digits and `:-_.\@`, with a suffix, not beginning with a dash.
     UnitName, "unit", check_unit
 }
@@ -170,6 +175,9 @@ pub struct Service {
     pub health: Option<Health>,
     /// Whether submodules are checked out with it.
     pub submodules: bool,
+    /// What is copied on the host before the install, so that the way back needs no network.
+    #[serde(default)]
+    pub keep: Vec<RelPath>,
 }
 
 /// The dead-man's switch of a run.
@@ -255,6 +263,20 @@ fn check_path(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn check_rel_path(text: &str) -> Result<(), String> {
+    no_control(text, 256)?;
+    if text.starts_with('/') {
+        return Err("is not below the checkout".into());
+    }
+    if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("has an empty, `.` or `..` part".into());
+    }
+    if text.split('/').next() == Some(".git") {
+        return Err("is git's own".into());
+    }
+    Ok(())
+}
+
 fn check_unit(text: &str) -> Result<(), String> {
     no_control(text, 255)?;
     if text.starts_with('-') {
@@ -327,6 +349,9 @@ mod tests {
     fn words_of_a_service_refuse_what_is_unsafe() {
         for bad in ["", "srv/app", "/srv/../etc", "/srv/a\nb", "/srv/./a"] {
             assert!(bad.parse::<AbsPath>().is_err(), "path {bad:?}");
+        }
+        for bad in ["", "/x", "a/../b", "./a", "a//b", ".git", ".git/x", "a\nb"] {
+            assert!(bad.parse::<RelPath>().is_err(), "folder {bad:?}");
         }
         for bad in ["", "app", "-x.service", "a b.service", ".service", "a;b.service"] {
             assert!(bad.parse::<UnitName>().is_err(), "unit {bad:?}");

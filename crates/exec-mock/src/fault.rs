@@ -62,6 +62,9 @@ pub enum What {
     Slow(Duration),
     /// The host loses its power and boots again.
     Reboot(Moment),
+    /// The connection is lost for longer than the window of the host's switch, which takes it back; then the host can be
+    /// reached again.
+    Reverts(Cut),
     /// Another run takes the host before the command reaches it.
     Taken {
         /// Who, as the host will tell it.

@@ -60,6 +60,11 @@ pub(crate) fn befall(
             live.door = Door::Away;
             lost()
         }
+        What::Reverts(cut) => {
+            leave(live, origin, order, cut);
+            live.fire(origin);
+            lost()
+        }
         What::Silent => late(live, origin, order, None, timeout),
         What::Slow(delay) => late(live, origin, order, Some(delay), timeout),
         What::Reboot(moment) => {
@@ -137,6 +142,7 @@ pub(crate) fn transcript_line(
         Some(What::Fail { moment, .. }) => format!(" [fails {}]", moment_word(*moment)),
         Some(What::Hang) => " [hangs]".into(),
         Some(What::Crash(cut) | What::Lose(cut) | What::Away(cut)) => format!(" [{}]", cut_words(*cut)),
+        Some(What::Reverts(cut)) => format!(" [{}; the host goes back]", cut_words(*cut)),
         Some(What::Silent) => " [silent]".into(),
         Some(What::Slow(delay)) => format!(" [{} s late]", delay.as_secs()),
         Some(What::Reboot(moment)) => format!(" [reboots {}]", moment_word(*moment)),

@@ -54,8 +54,14 @@ impl Bench {
     fn words(&self, step: Step, action: Action, fence: Option<u64>) -> (RemoteCommand, Command) {
         let command = Command { step, attempt: Attempt::FIRST, action };
         let fence = fence.map(Fence);
-        let context =
-            Context { run: &self.run, seq: Seq(1), fence, owner: "ann@desk (pid 7)", settled: &self.settled };
+        let context = Context {
+            run: &self.run,
+            seq: Seq(1),
+            fence,
+            owner: "ann@desk (pid 7)",
+            settled: &self.settled,
+            knows_reverted: false,
+        };
         (script::lower(&self.plan, &command, &context), command)
     }
 
@@ -132,6 +138,7 @@ fn plan(from: &Revision, to: &Revision) -> Plan {
             env: BTreeMap::new(),
             health: Some(Health::Http("http://127.0.0.1:3000/health".parse().unwrap())),
             submodules: false,
+            keep: Vec::new(),
         },
         limits: Limits::default(),
         policy: Policy::default(),
@@ -156,7 +163,14 @@ async fn transcript_of_an_update_and_its_way_back() {
     for step in [RollbackStep::Checkout, RollbackStep::Install, RollbackStep::Restart, RollbackStep::Verify] {
         assert_eq!(bench.send(Step::Rollback(step), Some(1)).await, OK);
     }
-    let context = Context { run: &bench.run, seq: Seq(1), fence: Some(Fence(1)), owner: "ann", settled: &[] };
+    let context = Context {
+        run: &bench.run,
+        seq: Seq(1),
+        fence: Some(Fence(1)),
+        owner: "ann",
+        settled: &[],
+        knows_reverted: false,
+    };
     bench.run(&script::release(&bench.plan, &context)).await.unwrap();
     assert!(bench.fleet.is_wholly("web-1", &bench.v1));
     snapshot("transcript", &bench.fleet.transcript("web-1"));
@@ -282,7 +296,14 @@ async fn preflight_finds_what_a_host_is_made_to_lack() {
 #[tokio::test]
 async fn a_ref_is_resolved_and_a_commit_that_is_gone_is_named() {
     let bench = Bench::new(Release::good());
-    let context = Context { run: &bench.run, seq: Seq(1), fence: None, owner: "ann", settled: &[] };
+    let context = Context {
+        run: &bench.run,
+        seq: Seq(1),
+        fence: None,
+        owner: "ann",
+        settled: &[],
+        knows_reverted: false,
+    };
     let main = script::resolve(&bench.plan, &context, &"main".parse().unwrap());
     let answer = Answer::of(&bench.run(&main).await.unwrap()).unwrap();
     assert_eq!(answer.get("commit"), Some(bench.v2.as_str()));
@@ -361,7 +382,14 @@ async fn an_open_fleet_has_every_host_at_what_the_record_says() {
     assert_eq!((previous.revision, previous.healthy), (bench.v1.clone(), true));
     let unknown = plan(&bench.v1, &fleet.revision("main"));
     let unknown = Plan { recorded: None, ..unknown };
-    let context = Context { run: &bench.run, seq: Seq(1), fence: None, owner: "ann", settled: &[] };
+    let context = Context {
+        run: &bench.run,
+        seq: Seq(1),
+        fence: None,
+        owner: "ann",
+        settled: &[],
+        knows_reverted: false,
+    };
     let preflight = script::preflight(&unknown, &context);
     let mut target = bench.target();
     target.name = "web-2".parse().unwrap();

@@ -21,6 +21,7 @@ pub(crate) fn run(host: &HostName) -> RunRecord {
         env: BTreeMap::new(),
         health: None,
         submodules: false,
+        keep: Vec::new(),
     };
     let plan = Plan {
         version: PLAN_VERSION,

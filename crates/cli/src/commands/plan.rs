@@ -97,7 +97,14 @@ fn steps(plan: &Plan) -> Vec<(Step, Action)> {
 /// The script and its values, as they travel.
 fn whole(context: &Context, plan: &Plan, step: Step, action: Action) {
     let run = RunId::from_bits(0);
-    let words = Words { run: &run, seq: uphaul_core::ids::Seq(0), fence: None, owner: "plan", settled: &[] };
+    let words = Words {
+        run: &run,
+        seq: uphaul_core::ids::Seq(0),
+        fence: None,
+        owner: "plan",
+        settled: &[],
+        knows_reverted: false,
+    };
     let attempt = uphaul_core::ids::Attempt::FIRST;
     let sent = script::lower(plan, &Command { step, attempt, action }, &words);
     for (name, value) in &sent.env {

@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<Exit, C
         engine.close_links().await;
         return Ok(Exit::Interrupted);
     }
-    let ask =
-        Ask { goal: Goal::Rollback, to, accept_drift: args.policy.accept_drift, force: args.policy.force };
+    let PolicyArgs { accept_drift, force, no_deadman, .. } = args.policy;
+    let ask = Ask { goal: Goal::Rollback, to, accept_drift, force, no_deadman };
     drive_all(context, &engine, names(&hosts), Job::Begin(ask)).await
 }

@@ -36,6 +36,9 @@ pub(crate) struct PolicyArgs {
     /// Go through all steps also on hosts that are already there
     #[arg(long)]
     pub(crate) force: bool,
+    /// Set no dead-man's switch: a host that loses its controller in the middle waits for `uphaul resume`
+    #[arg(long)]
+    pub(crate) no_deadman: bool,
     /// Work on this many hosts at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) parallel: Option<u32>,
@@ -62,6 +65,7 @@ pub(crate) async fn run(context: &Context, args: UpdateArgs) -> Result<Exit, Cli
         to: To::Commit(to),
         accept_drift: args.policy.accept_drift,
         force: args.policy.force,
+        no_deadman: args.policy.no_deadman,
     };
     drive_all(context, &engine, names(&hosts), Job::Begin(ask)).await
 }

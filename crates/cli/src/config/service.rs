@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use uphaul_core::plan::{Dirty, EnvName, Health, HostFacts, Manager, Policy, Scope, Service, UnitName};
+use uphaul_core::plan::{
+    Deadman, Dirty, EnvName, Health, HostFacts, Manager, Policy, RelPath, Scope, Service, UnitName,
+};
 use uphaul_store::Host;
 
 use super::problem::Problem;
@@ -15,6 +17,8 @@ use crate::error::CliError;
 const VARIABLES_MAX: usize = 256;
 /// The most bytes that one of them may have.
 const VARIABLE_BYTES_MAX: usize = 32 * 1024;
+/// The most folders that are kept for the way back.
+const KEEP_MAX: usize = 16;
 /// The most units that a service may have.
 const UNITS_MAX: usize = 32;
 
@@ -82,6 +86,15 @@ impl Config {
         Policy { dirty, accept_drift: false, force: false }
     }
 
+    /// The dead-man's switch of this host, as the configuration says it; none where no systemd is to hold it.
+    pub fn deadman(&self, host: &Host) -> Option<Deadman> {
+        let (values, _) = self.values_of(host);
+        let reader = Reader::new(&values, None);
+        let on = reader.flag("service.deadman.enabled") && reader.text("service.commands.restart").is_none();
+        let window_s = reader.seconds("service.deadman.window").filter(|_| on)?;
+        Some(Deadman { window_s })
+    }
+
     fn values_of(&self, host: &Host) -> (Values, Vec<Problem>) {
         let mut values = self.values.clone();
         let origin = Origin::Host(host.name.to_string());
@@ -111,6 +124,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Service> {
     let env = variables(reader);
     let health = health(reader);
     let submodules = reader.flag("service.submodules");
+    let keep = keep(reader);
     Some(Service {
         path: path?,
         user,
@@ -120,6 +134,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Service> {
         env,
         health,
         submodules,
+        keep,
     })
 }
 
@@ -174,6 +189,22 @@ fn units(reader: &mut Reader<'_>) -> Option<Vec<UnitName>> {
     }
     let units: Vec<UnitName> = named.iter().filter_map(|unit| reader.filled(key, unit, Into::Unit)).collect();
     (units.len() == named.len()).then_some(units)
+}
+
+fn keep(reader: &mut Reader<'_>) -> Vec<RelPath> {
+    let folders = reader.list("service.keep").unwrap_or_default().to_vec();
+    if folders.len() > KEEP_MAX {
+        reader
+            .refuse("service.keep", format!("expected at most {KEEP_MAX} folders, found {}", folders.len()));
+    }
+    let mut kept = Vec::new();
+    for folder in folders {
+        match folder.parse::<RelPath>() {
+            Ok(folder) => kept.push(folder),
+            Err(why) => reader.refuse("service.keep", why),
+        }
+    }
+    kept
 }
 
 fn health(reader: &mut Reader<'_>) -> Option<Health> {

@@ -31,7 +31,14 @@ impl Engine {
         let run = new_run_id()?;
         let owner = self.owner.to_string();
         let settled = self.settled(&host.name).await?;
-        let context = Context { run: &run, seq: Seq(0), fence: None, owner: &owner, settled: &settled };
+        let context = Context {
+            run: &run,
+            seq: Seq(0),
+            fence: None,
+            owner: &owner,
+            settled: &settled,
+            knows_reverted: false,
+        };
         let mut link = self.link(host)?;
         let result = link.run(&script::preflight(&plan, &context)).await;
         link.close().await;

@@ -135,7 +135,7 @@ impl Engine {
             origin: to.origin.clone(),
             recorded: host.current_version.clone(),
             attempts_max: self.config.attempts_max,
-            deadman: None,
+            deadman: self.config.deadman(host).filter(|_| !ask.no_deadman),
             host: facts(host),
             service: self.config.plan_service(host)?,
             limits: self.config.limits.clone(),
@@ -146,7 +146,13 @@ impl Engine {
     /// A plan that goes nowhere, for commands that only look.
     pub(crate) fn plan_to_look(&self, host: &Host, to: Option<&Resolved>) -> Result<Plan, CliError> {
         let nowhere = nowhere()?;
-        let ask = Ask { goal: Goal::Update, to: To::Previous, accept_drift: false, force: false };
+        let ask = Ask {
+            goal: Goal::Update,
+            to: To::Previous,
+            accept_drift: false,
+            force: false,
+            no_deadman: false,
+        };
         self.plan(host, &ask, to.unwrap_or(&nowhere))
     }
 }

@@ -80,7 +80,14 @@ impl Engine {
         let plan = self.plan_to_look(host, None)?;
         let run = new_run_id()?;
         let owner = self.owner.to_string();
-        let context = Context { run: &run, seq: Seq(0), fence: None, owner: &owner, settled: &[] };
+        let context = Context {
+            run: &run,
+            seq: Seq(0),
+            fence: None,
+            owner: &owner,
+            settled: &[],
+            knows_reverted: false,
+        };
         let mut link = self.link(host)?;
         let told = match link.run(&script::resolve(&plan, &context, reference)).await {
             Ok(output) => match Answer::of(&output) {

@@ -43,6 +43,8 @@ pub(crate) struct Ask {
     pub(crate) accept_drift: bool,
     /// Whether a host that is already there goes through the steps all the same.
     pub(crate) force: bool,
+    /// Whether no dead-man's switch is set, whatever the configuration says.
+    pub(crate) no_deadman: bool,
 }
 
 /// What to do with each host.

@@ -115,6 +115,9 @@ pub(crate) fn told(input: &Input) -> (Style, String) {
             let health = if previous.healthy { "healthy" } else { "not healthy" };
             (Style::Good, format!("ok: it runs {}, {health}", previous.revision.short()))
         }
+        Input::Succeeded(Observation::Unarmed { why }) => {
+            (Style::Warn, format!("ok: no dead-man's switch here: {}", first_line(why)))
+        }
         Input::Succeeded(Observation::Rebooted) => {
             (Style::Warn, "the host was rebooted meanwhile".to_owned())
         }

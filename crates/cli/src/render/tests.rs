@@ -51,6 +51,7 @@ fn plan() -> Plan {
             env: [].into(),
             health: None,
             submodules: false,
+            keep: Vec::new(),
         },
         limits: Limits::default(),
         policy: Policy::default(),

@@ -33,6 +33,7 @@ fn plan(host: &str) -> Plan {
             env: [].into(),
             health: None,
             submodules: false,
+            keep: Vec::new(),
         },
         limits: Limits::default(),
         policy: Policy::default(),

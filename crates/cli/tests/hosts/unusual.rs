@@ -115,7 +115,7 @@ fn a_unit_that_only_does_something_and_stays_active() {
 fn one_session_at_a_time() {
     let spec = HostSpec::new().sshd("LogLevel VERBOSE").sshd("MaxSessions 1");
     let (origin, host, v1) = host_with(spec, Release::good("v1"));
-    let operator = Operator::of(&[&host]);
+    let operator = Operator::of(&[&host]).set("service.deadman.enabled", "false");
     let v2 = origin.commit(Release::good("v2"));
     operator.run(&MAIN).ended(0, &["updated"]);
     operator.is_updated(&host, &v1, &v2);

@@ -30,17 +30,26 @@ impl Performer<'_> {
         if let Err(error) = self.link.open().await {
             return self.not_open(record, &command, error).await;
         }
-        let context = Context {
+        let context = self.context(record);
+        let words = script::lower(&record.plan, &command, &context);
+        match self.link.run(&words).await {
+            Ok(output) => self.answered(record, &command, &output),
+            Err(error) => self.failed(record, error).await,
+        }
+    }
+
+    fn context<'a>(&'a self, record: &'a RunRecord) -> Context<'a> {
+        let knows_reverted = match &record.state {
+            State::Running(at) | State::Parked(at) => at.knows_reverted(),
+            State::Pending | State::Finished(_) => false,
+        };
+        Context {
             run: &record.id,
             seq: record.seq,
             fence: self.fence,
             owner: self.owner,
             settled: self.settled,
-        };
-        let words = script::lower(&record.plan, &command, &context);
-        match self.link.run(&words).await {
-            Ok(output) => self.answered(record, &command, &output),
-            Err(error) => self.failed(record, error).await,
+            knows_reverted,
         }
     }
 
@@ -96,13 +105,7 @@ impl Performer<'_> {
     /// Gives the host back. Where that fails, the claim grows old by itself.
     pub(super) async fn release(&mut self, record: &RunRecord) {
         if self.fence.is_some() {
-            let context = Context {
-                run: &record.id,
-                seq: record.seq,
-                fence: self.fence,
-                owner: self.owner,
-                settled: self.settled,
-            };
+            let context = self.context(record);
             let _unimportant = self.link.run(&script::release(&record.plan, &context)).await;
         }
     }

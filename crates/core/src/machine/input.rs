@@ -42,6 +42,11 @@ pub enum Observation {
     AlreadyThere,
     /// Record: what the host runs, proved and pinned.
     Previous(Previous),
+    /// Arm: this host cannot have a switch, and goes without one.
+    Unarmed {
+        /// Why.
+        why: String,
+    },
     /// Verify: the host was rebooted since the restart, so nothing of it counts.
     Rebooted,
 }
@@ -51,7 +56,7 @@ impl Observation {
     pub fn revision(&self) -> Option<&Revision> {
         match self {
             Self::Previous(previous) => Some(&previous.revision),
-            Self::Nothing | Self::AlreadyThere | Self::Rebooted => None,
+            Self::Nothing | Self::AlreadyThere | Self::Unarmed { .. } | Self::Rebooted => None,
         }
     }
 }

@@ -161,6 +161,11 @@ impl Running {
         }
     }
 
+    /// Whether it is known that the host's own switch went back.
+    pub fn knows_reverted(&self) -> bool {
+        matches!(self, Self::RollingBack { reverted: true, .. })
+    }
+
     /// The version to go back to, once it is known.
     pub fn previous(&self) -> Option<&Previous> {
         match self {

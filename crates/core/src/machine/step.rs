@@ -115,7 +115,14 @@ fn updated(
             let at = Running::Updating { step, attempt, previous: previous.clone() };
             Some(restart_again(plan, &at, |attempt| to(UpdateStep::Restart, attempt)))
         }
-        (_, Observation::AlreadyThere | Observation::Previous(_) | Observation::Rebooted) => None,
+        (UpdateStep::Arm, Observation::Unarmed { .. }) => Some(to(UpdateStep::Checkout, Attempt::FIRST)),
+        (
+            _,
+            Observation::AlreadyThere
+            | Observation::Previous(_)
+            | Observation::Unarmed { .. }
+            | Observation::Rebooted,
+        ) => None,
         (UpdateStep::Fetch, Observation::Nothing) if plan.deadman.is_some() => {
             Some(to(UpdateStep::Arm, Attempt::FIRST))
         }
@@ -143,7 +150,13 @@ fn rolled_back(plan: &Plan, at: &Running, saw: Observation) -> Option<State> {
         (RollbackStep::Verify, Observation::Rebooted) => {
             Some(restart_again(plan, at, |attempt| to(RollbackStep::Restart, attempt)))
         }
-        (_, Observation::AlreadyThere | Observation::Previous(_) | Observation::Rebooted) => None,
+        (
+            _,
+            Observation::AlreadyThere
+            | Observation::Previous(_)
+            | Observation::Unarmed { .. }
+            | Observation::Rebooted,
+        ) => None,
         (RollbackStep::Checkout, Observation::Nothing) => Some(to(RollbackStep::Install, Attempt::FIRST)),
         (RollbackStep::Install, Observation::Nothing) => Some(to(RollbackStep::Restart, Attempt::FIRST)),
         (RollbackStep::Restart, Observation::Nothing) => Some(to(RollbackStep::Verify, *attempt)),

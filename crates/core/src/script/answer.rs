@@ -24,6 +24,8 @@ pub enum JobState {
     Died,
     /// It could not be begun.
     Refused,
+    /// The dead-man's switch of this run took the host back, and this driver did not know; nothing was begun.
+    Reverted,
 }
 
 /// The answer of a script, read but not judged.
@@ -69,6 +71,7 @@ impl Answer {
             "fenced" => Some(JobState::Fenced),
             "died" => Some(JobState::Died),
             "refused" => Some(JobState::Refused),
+            "reverted" => Some(JobState::Reverted),
             _ => None,
         }
     }
@@ -86,6 +89,7 @@ impl Answer {
                 Input::Failed(Reason::NotProved { found: word("why"), tail: self.tail.clone() })
             }
             Some(JobState::Refused) => unexpected(word("why")),
+            Some(JobState::Reverted) => Input::HostReverted,
             None => unexpected(format!("the host's answer to {} cannot be read", command.step)),
         }
     }
@@ -126,6 +130,10 @@ impl Answer {
                 }
             }
             Action::Verify(_) if self.get("rebooted").is_some() => Input::Succeeded(Observation::Rebooted),
+            Action::Arm(_) if self.get("unarmed").is_some() => {
+                let why = self.get("unarmed").unwrap_or_default().to_owned();
+                Input::Succeeded(Observation::Unarmed { why })
+            }
             Action::Preflight
             | Action::Fetch(_)
             | Action::Arm(_)

@@ -7,7 +7,7 @@
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `U_ACTION` | `preflight`, `resolve`, `release`, or the action of a step: `record`, `fetch`, `checkout`, `install`, `restart`, `verify` |
+//! | `U_ACTION` | `preflight`, `resolve`, `release`, or the action of a step: `record`, `fetch`, `checkout`, `install`, `restart`, `verify`, `arm`, `confirm` |
 //! | `U_STEP` | the name of the job: `prepare-Record`, `update-Fetch`, ..., `rollback-Verify`; `release` |
 //! | `U_PHASE` | `prepare`, `update` or `rollback` |
 //! | `U_RUN`, `U_FENCE` | the run, and the fencing number or `new` |
@@ -15,6 +15,8 @@
 //! | `U_TARGET`, `U_TO` | the run's target; the commit that this step is about |
 //! | `U_RECORDED` | what the record says the host runs, or empty |
 //! | `U_SETTLED` | runs known to be over, whose claim on the host is worth nothing |
+//! | `U_WINDOW` | how long the dead-man's switch waits for a driver, in seconds; empty where the run has none |
+//! | `U_KNOWS_REVERTED` | 1 where the driver knows that the switch acted; one that does not is only told |
 //!
 //! The answer on stdout is `key=value` lines, then, after a line `--`, the end of what the job printed; see
 //! [`Answer`]. A step is begun as a job of its own (`sh/runner.sh` begins it or finds the one that was begun, and
@@ -33,20 +35,26 @@ pub use words::words;
 
 use crate::ids::{Fence, RefName, RunId, Seq};
 use crate::machine::{Action, Command, RollbackStep, Step, UpdateStep};
-use crate::plan::{Dirty, Health, Manager, Plan, RestartLimit, Scope, Service};
+use crate::plan::{Dirty, Health, Manager, Plan, RelPath, RestartLimit, Scope, Service};
 use crate::ports::RemoteCommand;
 use crate::quote::word;
 
-const LIB: &str = include_str!("sh/lib.sh");
+const CLOCK: &str = include_str!("sh/clock.sh");
+const LIB: &str = concat!(include_str!("sh/clock.sh"), include_str!("sh/lib.sh"));
 const WAY: &str = include_str!("sh/way.sh");
 const RUNNER: &str = include_str!("sh/runner.sh");
 const JOB: &str = include_str!("sh/job.sh");
 const BODY: &str = include_str!("sh/body.sh");
+const CHECKOUT: &str = include_str!("sh/checkout.sh");
+const INSTALL: &str = include_str!("sh/install.sh");
+const RESTART: &str = include_str!("sh/restart.sh");
 const PREFLIGHT: &str = include_str!("sh/preflight.sh");
 const RESOLVE: &str = include_str!("sh/resolve.sh");
 
 /// The longest that the units' own limits may make a restart, in seconds; systemd's default is 180.
 pub const RESTART_LIMIT_MAX_S: u32 = 900;
+/// How long the copying of the folders of `service.keep` may take, once there and once back, in seconds.
+const KEEP_LIMIT_S: u32 = 120;
 /// What an answer may have; our scripts print less.
 const ANSWER_MAX: usize = 64 * 1024;
 /// How long the waiting may take beyond the step's own limit: the lock, the beginning of the job, its last words.
@@ -65,6 +73,9 @@ pub struct Context<'a> {
     pub owner: &'a str,
     /// Runs of this host that the record knows to be over.
     pub settled: &'a [RunId],
+    /// Whether this driver knows that the host's own switch went back. One that does not is told so, and nothing
+    /// else is done.
+    pub knows_reverted: bool,
 }
 
 /// The words of a command, ready to send.
@@ -73,12 +84,12 @@ pub fn lower(plan: &Plan, command: &Command, context: &Context<'_>) -> RemoteCom
         Action::Preflight => return preflight(plan, context),
         Action::Record => ("record", include_str!("sh/record.sh"), None),
         Action::Fetch(to) => ("fetch", include_str!("sh/fetch.sh"), Some(to)),
-        Action::Checkout(to) => ("checkout", include_str!("sh/checkout.sh"), Some(to)),
-        Action::Install => ("install", include_str!("sh/install.sh"), None),
-        Action::Restart => ("restart", include_str!("sh/restart.sh"), None),
+        Action::Checkout(to) => ("checkout", CHECKOUT, Some(to)),
+        Action::Install => ("install", INSTALL, None),
+        Action::Restart => ("restart", RESTART, None),
         Action::Verify(to) => ("verify", include_str!("sh/verify.sh"), Some(to)),
-        Action::Arm(to) => ("arm", "fail 'this version of Uphaul has no switch yet'\n", Some(to)),
-        Action::Confirm => ("confirm", "fail 'this version of Uphaul has no switch yet'\n", None),
+        Action::Arm(to) => ("arm", include_str!("sh/arm.sh"), Some(to)),
+        Action::Confirm => ("confirm", include_str!("sh/confirm.sh"), None),
     };
     let limit = limit_s(plan, &command.action);
     let mut env = values(plan, context, action);
@@ -86,10 +97,44 @@ pub fn lower(plan: &Plan, command: &Command, context: &Context<'_>) -> RemoteCom
     env.insert("U_PHASE".into(), phase(command.step).into());
     env.insert("U_TO".into(), to.map(ToString::to_string).unwrap_or_default());
     env.insert("U_LIMIT".into(), limit.to_string());
-    env.insert("U_WAIT_S".into(), (limit + 30).to_string());
+    // A switch that takes the host back is waited for.
+    let back = plan.deadman.map_or(0, |_| switch_limit_s(plan));
+    env.insert("U_WAIT_S".into(), (limit + 30 + back).to_string());
     env.insert("U_BODY".into(), [LIB, WAY, BODY, script].concat());
-    env.insert("U_JOB_TEXT".into(), JOB.into());
-    remote(plan, [LIB, RUNNER].concat(), env, limit + SLACK_S)
+    env.insert("U_JOB_TEXT".into(), [CLOCK, JOB].concat());
+    if matches!(command.action, Action::Arm(_)) {
+        env.extend(switch(plan));
+    }
+    remote(plan, [LIB, RUNNER].concat(), env, limit + SLACK_S + back)
+}
+
+/// What the dead-man's switch is made of: how it waits, and the steps of a rollback as a driver would have them done.
+fn switch(plan: &Plan) -> BTreeMap<String, String> {
+    let limits = revert_limits(plan);
+    [
+        ("U_LIB", LIB.to_owned()),
+        ("U_SHARED", BODY.to_owned()),
+        ("U_SWITCH", include_str!("sh/switch.sh").to_owned()),
+        ("U_REVERT_CHECKOUT", CHECKOUT.to_owned()),
+        ("U_REVERT_INSTALL", INSTALL.to_owned()),
+        ("U_REVERT_RESTART", RESTART.to_owned()),
+        ("U_REVERT_GIT_S", limits[0].to_string()),
+        ("U_REVERT_INSTALL_S", limits[1].to_string()),
+        ("U_REVERT_RESTART_S", limits[2].to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// The limits of the switch's own checkout, install and restart, in seconds.
+fn revert_limits(plan: &Plan) -> [u32; 3] {
+    let target = plan.target.clone();
+    [Action::Checkout(target), Action::Install, Action::Restart].map(|action| limit_s(plan, &action))
+}
+
+/// The longest that one try of the switch to take the host back may take, in seconds, with what is around it.
+pub fn switch_limit_s(plan: &Plan) -> u32 {
+    revert_limits(plan).iter().sum::<u32>() + 60
 }
 
 /// The command that gives the host back when a run is over, so that another database need not wait for the claim to
@@ -153,10 +198,12 @@ fn limit_s(plan: &Plan, action: &Action) -> u32 {
         Action::Preflight | Action::Record => 2 * limits.probe_s + 30,
         Action::Fetch(_) | Action::Checkout(_) => limits.git_s,
         // The two commands have limits of their own; this is for what is around them.
-        Action::Install if plan.service.before_restart.is_some() => {
-            limits.install_s + limits.before_restart_s + 40
+        Action::Install => {
+            let before_restart =
+                plan.service.before_restart.as_ref().map_or(0, |_| limits.before_restart_s + 10);
+            let keep = if plan.service.keep.is_empty() { 0 } else { KEEP_LIMIT_S };
+            limits.install_s + before_restart + keep + 30
         }
-        Action::Install => limits.install_s + 30,
         Action::Restart => match limits.restart {
             RestartLimit::Unit if matches!(plan.service.manager, Manager::Systemd { .. }) => {
                 RESTART_LIMIT_MAX_S
@@ -165,7 +212,7 @@ fn limit_s(plan: &Plan, action: &Action) -> u32 {
             RestartLimit::Seconds(limit) => limit,
         },
         Action::Verify(_) => limits.verify_s + limits.probe_s + 15,
-        Action::Arm(_) | Action::Confirm => 30,
+        Action::Arm(_) | Action::Confirm => 60,
     }
 }
 
@@ -197,6 +244,9 @@ fn values(plan: &Plan, context: &Context<'_>, action: &str) -> BTreeMap<String, 
         ("U_VERIFY_S", limits.verify_s.to_string()),
         ("U_HEALTHY_S", limits.healthy_s.to_string()),
         ("U_JOB", String::new()),
+        ("U_WINDOW", plan.deadman.map(|deadman| deadman.window_s.to_string()).unwrap_or_default()),
+        ("U_KNOWS_REVERTED", flag(context.knows_reverted)),
+        ("U_KEEP", plan.service.keep.iter().map(RelPath::as_str).collect::<Vec<_>>().join("\n")),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
@@ -273,13 +323,17 @@ fn install_tool(install: &str) -> Option<String> {
 /// The steps of a good update, in order, for `plan` and for tests.
 pub fn steps_of_update(plan: &Plan) -> Vec<(Step, Action)> {
     let to = &plan.target;
-    let mut steps = vec![
-        (Step::Update(UpdateStep::Fetch), Action::Fetch(to.clone())),
+    let mut steps = vec![(Step::Update(UpdateStep::Fetch), Action::Fetch(to.clone()))];
+    if plan.deadman.is_some() {
+        let back = plan.recorded.clone().unwrap_or_else(|| to.clone());
+        steps.push((Step::Update(UpdateStep::Arm), Action::Arm(back)));
+    }
+    steps.extend([
         (Step::Update(UpdateStep::Checkout), Action::Checkout(to.clone())),
         (Step::Update(UpdateStep::Install), Action::Install),
         (Step::Update(UpdateStep::Restart), Action::Restart),
         (Step::Update(UpdateStep::Verify), Action::Verify(to.clone())),
-    ];
+    ]);
     if plan.deadman.is_some() {
         steps.push((Step::Update(UpdateStep::Confirm), Action::Confirm));
     }

@@ -2,6 +2,7 @@
 
 mod repository;
 mod rights;
+mod switch;
 
 use std::collections::BTreeMap;
 
@@ -93,6 +94,8 @@ pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
         judge.remote();
         judge.tree();
         judge.space();
+        judge.kept_space();
+        judge.stale_switch();
     }
     judge.manager();
     judge.install();
@@ -250,11 +253,15 @@ impl Judge<'_> {
         }
         let systemd_run = self.tool_path("systemd-run").unwrap_or("/usr/bin/systemd-run");
         if !rights.allows(&format!("{systemd_run} --quiet")) {
-            self.finding(
-                "minimal-rights",
-                "no right to systemd-run: jobs run as sessions, which a child that calls setsid can escape"
-                    .into(),
-            );
+            let found =
+                "no right to systemd-run: jobs run as sessions, which a child that calls setsid can escape";
+            let switch = match self.plan.deadman {
+                Some(_) => {
+                    ", and there is no dead-man's switch: a host cut off in the middle waits for `uphaul resume`"
+                }
+                None => "",
+            };
+            self.finding("minimal-rights", format!("{found}{switch}"));
         }
     }
 

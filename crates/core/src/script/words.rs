@@ -47,7 +47,7 @@ pub fn words(plan: &Plan, step: Step, action: &Action, host: &Preflight) -> Vec<
         Action::Install => install(plan),
         Action::Restart => restart(plan, host),
         Action::Verify(_) => verify(plan, host),
-        Action::Arm(_) | Action::Confirm => Vec::new(),
+        Action::Arm(_) | Action::Confirm => manager(plan, host),
     }
 }
 
@@ -103,6 +103,16 @@ fn systemctl(scope: Scope, host: &Preflight) -> &'static str {
         Scope::System if host.root => "systemctl",
         Scope::System => "sudo -n systemctl",
         Scope::User => "systemctl --user",
+    }
+}
+
+/// How the unit of the dead-man's switch is written and taken away; what `sh` reads is in the whole scripts.
+fn manager(plan: &Plan, host: &Preflight) -> Vec<String> {
+    let run = "sudo -n systemd-run --quiet --collect --wait --pipe -p RuntimeMaxSec=50 sh -s";
+    match &plan.service.manager {
+        Manager::Systemd { scope: Scope::System, .. } if !host.root => vec![run.into()],
+        Manager::Systemd { .. } => vec!["sh -s".into()],
+        Manager::Commands { .. } => Vec::new(),
     }
 }
 

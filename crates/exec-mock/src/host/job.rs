@@ -71,7 +71,16 @@ impl Live {
             "install" => self.install(origin, order),
             "restart" => self.restart(origin, order),
             "verify" => self.verify(origin, order),
-            _ => Err(found("this version of Uphaul has no switch yet")),
+            "arm" => {
+                let to = commit(order.to.as_ref())?;
+                self.arm(order, to);
+                Ok(Vec::new())
+            }
+            "confirm" => {
+                self.disarm(order);
+                Ok(Vec::new())
+            }
+            other => Err(found(format!("a simulated host knows no action {other}"))),
         }
     }
 

@@ -4,6 +4,7 @@ mod job;
 mod look;
 mod order;
 mod runner;
+mod switch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -140,6 +141,7 @@ pub(crate) struct Live {
     jobs: BTreeMap<String, Ended>,
     pending: Option<(Order, How)>,
     runs: BTreeMap<String, Kept>,
+    switch: Option<switch::Switch>,
 }
 
 impl Live {
@@ -166,6 +168,7 @@ impl Live {
             jobs: BTreeMap::new(),
             pending: None,
             runs: BTreeMap::new(),
+            switch: None,
         };
         if let Some(revision) = at {
             live.settle_at(revision);

@@ -32,8 +32,8 @@ pub(crate) struct Order {
     pub(crate) install_s: u32,
     pub(crate) verify_s: u32,
     pub(crate) healthy_s: u32,
-    pub(crate) wait_s: u64,
     pub(crate) seq: u64,
+    pub(crate) knows_reverted: bool,
 }
 
 impl Order {
@@ -65,8 +65,8 @@ impl Order {
             install_s: get("U_INSTALL_S").parse().unwrap_or(0),
             verify_s: get("U_VERIFY_S").parse().unwrap_or(0),
             healthy_s: get("U_HEALTHY_S").parse().unwrap_or(0),
-            wait_s: get("U_WAIT_S").parse().unwrap_or(0),
             seq: get("U_SEQ").parse().unwrap_or(0),
+            knows_reverted: get("U_KNOWS_REVERTED") == "1",
             action,
         })
     }

@@ -52,6 +52,7 @@ impl Live {
         }
         let fence = match order.fence {
             None => self.claim.fence + 1,
+            Some(_) if self.drove_until_then(order) => self.claim.fence + 1,
             Some(fence) if fence == self.claim.fence => fence,
             Some(fence) => {
                 let Claim { owner, run, fence: now, .. } = &self.claim;
@@ -64,7 +65,7 @@ impl Live {
             owner: order.owner.clone(),
             boot: self.boot,
             up_s: self.up_s,
-            ttl_s: order.wait_s + 60,
+            ttl_s: u64::from(order.limit_s) + 90,
             seq: order.seq,
             over: std::mem::take(&mut self.claim.over),
         };
@@ -95,6 +96,10 @@ impl Live {
             self.claim.over.clone_from(&order.run);
             lines.say("state", "done");
             lines.say("rc", 0);
+            return lines.0;
+        }
+        if self.acted(order) && (order.action == "confirm" || !order.knows_reverted) {
+            lines.say("state", "reverted");
             return lines.0;
         }
         if order.step == "prepare-Record" {

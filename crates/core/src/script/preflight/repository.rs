@@ -5,7 +5,7 @@ use crate::plan::Dirty;
 
 /// The least free space at the checkout, in KiB, and free inodes: less than this stops no update that changes a
 /// line, but the next install.
-const SPACE_MIN_KIB: u64 = 100 * 1024;
+pub(super) const SPACE_MIN_KIB: u64 = 100 * 1024;
 const INODES_MIN: u64 = 1000;
 
 impl Judge<'_> {

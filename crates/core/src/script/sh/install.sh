@@ -1,6 +1,35 @@
+# The folders of service.keep, as they are before any install of this run: the way back needs no network. Copies, since
+# an installer may write into a file that two names share; where the file system can, they share their blocks.
+K=$U_STATE/keep
+keep_folders() {
+  [ -n "$U_KEEP" ] && [ ! -e "$kept/kept" ] || return 0
+  rm -rf -- "$K" && mkdir -p "$K" || return 1
+  printf '%s\n' "$U_KEEP" | { _n=0; while IFS= read -r _d; do
+    _n=$((_n + 1))
+    [ ! -e "$U_DIR/$_d" ] || cp -a --reflink=auto -- "$U_DIR/$_d" "$K/$_n" || exit 1
+  done; } || return 1
+  : >"$kept/kept"
+}
+put_kept_back() {
+  [ "$U_PHASE" = rollback ] && [ -e "$kept/kept" ] || return 1
+  printf '%s\n' "$U_KEEP" | { _n=0; while IFS= read -r _d; do
+    _n=$((_n + 1))
+    rm -rf -- "$U_DIR/$_d" || exit 1
+    [ ! -e "$K/$_n" ] || { mkdir -p -- "$(dirname -- "$U_DIR/$_d")" && cp -a --reflink=auto -- "$K/$_n" "$U_DIR/$_d"; } || exit 1
+  done; }
+}
+# A way back is not given up for it.
+keep_folders || { rm -rf -- "$K"; [ "$U_PHASE" = rollback ] || fail "the folders of service.keep cannot be copied (disk full?): $(printf '%s' "$U_KEEP" | tr '\n' ' ')"; }
 before=$(changed_files)
 began=$(up)
-operator "$U_INSTALL_S" "$U_INSTALL"; rc=$?; took=$(($(up) - began + 1))
+limit=$U_INSTALL_S
+# What was kept is there at once, so the installer of a way back is not waited for as long.
+if [ "$U_PHASE" = rollback ] && [ -e "$kept/kept" ] && [ "$limit" -gt 60 ]; then limit=60; fi
+operator "$limit" "$U_INSTALL"; rc=$?; took=$(($(up) - began + 1))
+if [ "$rc" != 0 ] && put_kept_back; then
+  printf 'uphaul: the install command failed on the way back (exit %s); what was kept before the update is in its place: %s\n' "$rc" "$(printf '%s' "$U_KEEP" | tr '\n' ' ')"
+  result kept_used 1; rc=0
+fi
 note_changes() {
   after=$(changed_files)
   [ "$after" = "$before" ] || printf '%s\n' "$after" | while IFS= read -r _l; do
@@ -11,7 +40,7 @@ note_changes() {
 }
 note_changes
 ended() { [ "$took" -ge "$1" ] && { [ "$rc" = 124 ] || [ "$rc" = 137 ]; }; }
-if ended "$U_INSTALL_S"; then result timed_out "$U_INSTALL_S"; fail "the install command did not end within $U_INSTALL_S s"; fi
+if ended "$limit"; then result timed_out "$limit"; fail "the install command did not end within $limit s"; fi
 if [ "$rc" = 127 ]; then result found "the install command was not found (exit 127); look at service.env.PATH"; exit 127; fi
 [ "$rc" != 137 ] || result found 'the install command was killed (signal 9; out of memory?)'
 [ "$rc" = 0 ] || exit "$rc"

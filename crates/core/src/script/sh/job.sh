@@ -5,6 +5,7 @@ exec 8>>"$J/alive"; flock 8
 : >"$J/started"
 # On a full disk the reserve that Record put aside makes room for the one line that must not be lost.
 end() {
+  put_off "$U_STATE" 0
   { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { rm -rf "$U_STATE/reserve"; printf '%s\n' "$1" >"$J/rc.new"; }
   mv -f "$J/rc.new" "$J/rc"; rm -f "$J/vars" "$J/pipe"; exit 0
 }
@@ -13,9 +14,13 @@ flock -w 60 9 || { printf 'notbegun=1\nfound=the lock of the host was held for 6
 # Begun twice (two ways to begin it, or a runner that was cut off), or given up by its runner: only the newest token
 # acts, and only who takes the one turn. Taking it away needs no room on the disk.
 [ "$(cat "$J/token" 2>/dev/null)" = "$U_TOKEN" ] && rmdir "$J/turn" 2>/dev/null || exit 0
-cat /proc/sys/kernel/random/boot_id >"$J/boot"
+boot >"$J/boot"
 fence=$(sed -n 's/^fence=//p' "$U_STATE/claim" 2>/dev/null)
 [ "$fence" = "$U_FENCE" ] || { printf 'notbegun=1\nfenced=the number is %s, ours was %s\n' "$fence" "$U_FENCE" >"$J/result"; end 97; }
+# The dead-man's switch waits for as long as this step may take. A way back goes on without room to say so: the switch
+# would do the same.
+put_off "$U_STATE" $((U_LIMIT + 60)) || [ "$U_PHASE" = rollback ] ||
+  { printf 'found=the switch cannot be put off (disk full?)\n' >"$J/result"; end 3; }
 mkfifo "$J/pipe" || end 99
 # What a restart command leaves running may go on writing there: for it the reader drains as long as it lives.
 drain=; [ "$U_ACTION:$U_MANAGER" != restart:commands ] || drain=1
@@ -25,13 +30,13 @@ drain=; [ "$U_ACTION:$U_MANAGER" != restart:commands ] || drain=1
   if [ -n "$drain" ]; then exec cat >/dev/null; fi
   tail -c 65536 >"$J/more"
 ) <"$J/pipe" 2>/dev/null 8>&- 9>&- & reader=$!
-IFS='. ' read -r began _ </proc/uptime
+began=$(up)
 # `timeout` holds both locks too: a body whose job was killed still keeps everybody else out until its end.
 timeout -k 10 "$U_LIMIT" sh -c "exec 8>&- 9>&-
 $U_BODY" >"$J/pipe" 2>&1 </dev/null & body=$!
 wait "$body"; rc=$?
 kill -s KILL -- "-$body" 2>/dev/null
-IFS='. ' read -r ended _ </proc/uptime
+ended=$(up)
 case $rc in 124 | 137) [ $((ended - began + 1)) -lt "$U_LIMIT" ] || printf 'timed_out=%s\n' "$U_LIMIT" >>"$J/result" ;; esac
 # A child that escaped may hold the pipe open: it does not hold us.
 n=0

@@ -6,9 +6,6 @@ unset POSIXLY_CORRECT CDPATH GIT_DIR GIT_WORK_TREE GIT_COMMON_DIR GIT_INDEX_FILE
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 umask 022
 say() { printf '%s=%s\n' "$1" "$2"; }
-# Seconds since this boot; no decision here reads the wall clock.
-up() { IFS='. ' read -r _up _ </proc/uptime; printf '%s' "$_up"; }
-boot() { cat /proc/sys/kernel/random/boot_id; }
 me=$(id -un)
 home=$(getent passwd "$me" 2>/dev/null | cut -d: -f6); home=${home:-${HOME:-/}}
 runtime=/run/user/$(id -u)
@@ -217,4 +214,54 @@ read_claim() {
 claim_lives() {
   [ -n "$c_run" ] || return 1
   if [ "$c_boot" = "$(boot)" ]; then [ $(($(up) - c_up)) -le "$c_ttl" ]; else [ "$(up)" -le "$c_ttl" ]; fi
+}
+# write_claim NUMBER RUN TTL OVER OWNER SEQ, below $S
+write_claim() {
+  printf 'fence=%s\nrun=%s\nowner=%s\nboot=%s\nup=%s\nttl=%s\nseq=%s\nover=%s\n' \
+    "$1" "$2" "$5" "$(boot)" "$(up)" "$3" "$6" "$4" >"$S/claim.new" && mv -f "$S/claim.new" "$S/claim"
+}
+# mark_switch STATE RUN FENCE BEFORE NOTE, below $S; on the disk before this returns. Fails only without room for it.
+mark_switch() {
+  _mark() { printf 'state=%s\nrun=%s\nfence=%s\nbefore=%s\nnote=%s\n' "$@" >"$S/switch/state.new" && [ -s "$S/switch/state.new" ]; }
+  _mark "$@" 2>/dev/null || { rm -rf "$S/reserve"; _mark "$@" || return 1; }
+  sync "$S/switch/state.new" 2>/dev/null
+  mv -f "$S/switch/state.new" "$S/switch/state" && { sync "$S/switch" 2>/dev/null || :; }
+}
+# How long the units' own limits let a restart take, in seconds. systemctl prints spans as "1min 30s".
+restart_limit() {
+  _all=10
+  for _unit in $U_UNITS; do
+    for _w in $(field "$_unit" TimeoutStopUSec) $(field "$_unit" TimeoutStartUSec); do case $_w in
+      infinity) _all=$((_all + 900)) ;; *ms | *us) ;; *min) _all=$((_all + ${_w%min} * 60)) ;;
+      *h) _all=$((_all + ${_w%h} * 3600)) ;; *s) _w=${_w%s}; _all=$((_all + ${_w%%.*} + 1)) ;;
+      *[!0-9]*) ;; *) _all=$((_all + _w)) ;;
+    esac; done
+  done
+  [ "$_all" -lt 900 ] || _all=900
+  printf '%s' "$_all"
+}
+# The unit of the switch of this checkout, and where systemd finds it.
+switch_unit() { printf 'uphaul-switch-%s-%s.service' "$(systemd-escape --path -- "$U_DIR" | cut -c 1-100)" "$(printf '%s' "$U_DIR" | cksum | cut -d' ' -f1)"; }
+# Runs the script on stdin as who may write units: root, or for a unit of the user's own, the user.
+as_manager() {
+  if [ "$U_SCOPE" = user ] || [ "$(id -u)" = 0 ]; then sh -s; else
+    # systemd-run reads `$` and `%` in the words of a command, and nothing in what comes on stdin.
+    sudo -n systemd-run --quiet --collect --wait --pipe -p RuntimeMaxSec=50 sh -s
+  fi
+}
+# Where units of its own kind lie, and what systemctl is told to find them.
+if [ "$U_SCOPE" = user ]; then unit_dir=$home/.config/systemd/user of_user=--user; else unit_dir=/etc/systemd/system of_user=; fi
+# A text as a word between quotes that `sh` reads.
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+# Takes the unit of the switch away. What still waits in it is ended, unless it is what asks ($1 is `keep`).
+drop_switch() {
+  {
+    printf 'd=%s u=%s o=%s stop=%s\n' "$(quoted "$unit_dir")" "$(quoted "$(switch_unit)")" "$of_user" "$1"
+    cat <<'END'
+[ -e "$d/$u" ] || exit 0
+systemctl $o disable --quiet "$u"; rm -f "$d/$u"
+[ "$stop" = keep ] || systemctl $o stop --no-block "$u"
+systemctl $o daemon-reload
+END
+  } | as_manager >/dev/null 2>&1
 }

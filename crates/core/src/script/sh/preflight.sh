@@ -16,6 +16,10 @@ free_of() {
 }
 say space_kib "$(free_of -k)"
 say inodes "$(free_of -i)"
+if [ -n "$U_KEEP" ]; then
+  say keep_kib "$(printf '%s\n' "$U_KEEP" | while IFS= read -r _d; do [ ! -e "$U_DIR/$_d" ] || timeout 20 du -skx -- "$U_DIR/$_d" 2>/dev/null; done | awk '{ n += $1 } END { print n + 0 }')"
+  say file_system "$(stat -f -c %T -- "$U_DIR" 2>/dev/null)"
+fi
 say git_error "$(git -C "$U_DIR" rev-parse --absolute-git-dir 2>&1 >/dev/null | head -n 2 | tr '\n' ' ')"
 if S=$(uphaul_dir); then
   G=${S%/uphaul}
@@ -56,6 +60,12 @@ if S=$(uphaul_dir); then
   if claim_lives && [ "$c_run" != "$U_RUN" ]; then
     case " $U_SETTLED " in *" $c_run "*) ;; *) say held "$c_owner (run $c_run)" ;; esac
   fi
+  read_switch "$S"
+  if [ "$s_run" != "$U_RUN" ]; then case $s_state in armed | reverting)
+    case " $U_SETTLED " in *" $s_run "*) say switch_stale "$s_run" ;; *)
+      say held "the dead-man's switch of run $s_run, which takes the host back in $(switch_left) s" ;; esac ;;
+  esac; fi
+  [ ! -e "$unit_dir/$(switch_unit 2>/dev/null)" ] || [ "$s_state" = armed ] || [ "$s_state" = reverting ] || say switch_left_over "$(switch_unit)"
   say previous_ref "$(g rev-parse --verify --quiet refs/uphaul/previous)"
 fi
 if [ "$U_MANAGER" = systemd ]; then

@@ -12,13 +12,23 @@ fi
 # A job of this run may hold the lock for as long as its limit; nobody else may.
 exec 9>>"$S/lock"
 if ! flock -w "$U_WAIT_S" 9; then say state held; say by "a job of run ${c_run:-unknown} ($c_owner), which holds the lock"; exit 0; fi
+# A switch that takes the host back holds the lock. Where it was cut off (a reboot, a try that failed) it begins anew by
+# itself, and is waited for; one that does not is over, and its run is told.
+began=$(up)
+read_switch "$S"
+while [ "$s_run:$s_state" = "$U_RUN:reverting" ] && [ $(($(up) - began)) -lt "$U_WAIT_S" ]; do
+  exec 9>&-; sleep 1; exec 9>>"$S/lock"
+  flock -w "$U_WAIT_S" 9 || { say state held; say by "the dead-man's switch of this run, which takes the host back"; exit 0; }
+  read_switch "$S"
+done
 read_claim "$S"
-# write_claim NUMBER RUN TTL OVER
-write_claim() {
-  printf 'fence=%s\nrun=%s\nowner=%s\nboot=%s\nup=%s\nttl=%s\nseq=%s\nover=%s\n' \
-    "$1" "$2" "$U_OWNER" "$(boot)" "$(up)" "$3" "$U_SEQ" "$4" >"$S/claim.new" && mv -f "$S/claim.new" "$S/claim"
-}
-ttl=$((U_WAIT_S + 60))
+[ "$s_run:$s_state" != "$U_RUN:reverting" ] || mark_switch failed "$U_RUN" "$c_fence" "$s_before" "$s_note; it was cut off"
+acted=''
+case $s_run:$s_state in "$U_RUN:reverting" | "$U_RUN:reverted" | "$U_RUN:failed") acted=1 ;; esac
+# Who drove until the switch acted is not overtaken by anybody: it is told, and gets a number of its own.
+if [ -n "$acted" ] && [ "$U_FENCE" = "$s_before" ] && [ "$c_fence" = "$s_fence" ]; then U_FENCE=new; fi
+ttl=$((U_LIMIT + 90))
+write_ours() { write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" "$U_OWNER" "$U_SEQ"; }
 fenced() { say state fenced; say by "$1"; exit 0; }
 # The way back gets the room that Record put aside for it.
 [ "${U_PHASE:-}" != rollback ] || rm -rf "$S/reserve"
@@ -33,12 +43,19 @@ if [ "$U_FENCE" = new ]; then
   if [ "$U_STEP" != prepare-Record ] && [ ! -d "$S/runs/$U_RUN" ]; then
     fenced "a run that recorded this host since (${c_run:-it is over}, $c_owner), or the checkout was made anew"
   fi
+  # A switch of another run would take this run's work back. One of a run that is known to be over is void.
+  if [ "$s_run" != "$U_RUN" ]; then case $s_state in armed | reverting)
+    case " $U_SETTLED " in
+    *" $s_run "*) mark_switch void "$s_run" "$s_fence" "$s_before" "void since run $U_RUN" || { say state refused; say why "$S/switch cannot be written (disk full?)"; exit 0; } ;;
+    *) say state held; say by "the dead-man's switch of run $s_run, which takes the host back in $(switch_left) s"; exit 0 ;;
+    esac ;;
+  esac; fi
   U_FENCE=$((c_fence + 1))
-  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" || { rm -rf "$S/reserve"; write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"; } ||
+  write_ours || { rm -rf "$S/reserve"; write_ours; } ||
     { say state refused; say why "$S/claim cannot be written (disk full?)"; exit 0; }
   sync "$S/claim" 2>/dev/null
 elif [ "$U_FENCE" = "$c_fence" ]; then
-  write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over"
+  write_ours
 elif [ ! -e "$S/claim" ]; then
   fenced "nobody: somebody removed $S, or made the checkout anew, while the run went on"
 else
@@ -46,11 +63,22 @@ else
 fi
 say fence "$U_FENCE"
 if [ "$U_STEP" = release ]; then
-  write_claim "$U_FENCE" '' 0 "$U_RUN"
+  write_claim "$U_FENCE" '' 0 "$U_RUN" "$U_OWNER" "$U_SEQ"
   rm -rf "$S/reserve"
   say state done; say rc 0; exit 0
 fi
+[ "$U_ACTION" != restart ] || [ "$U_RESTART_UNIT" != 1 ] || [ "$U_MANAGER" != systemd ] || U_LIMIT=$(restart_limit)
+# Reading the switch and putting it off is one script under the lock, so a resume cannot lose to a firing in between. It
+# is put off until the job has begun, which puts it off for as long as it may take itself.
+put_off "$S" 30 || [ "$U_PHASE" = rollback ] ||
+  { say state refused; say why "$S/switch/deadline cannot be written (disk full?)"; exit 0; }
+told() { say state reverted; say by "$s_note"; exit 0; }
+if [ -n "$acted" ] && { [ "$U_ACTION" = confirm ] || [ "$U_KNOWS_REVERTED" != 1 ]; }; then told; fi
 report() {
+  # A job that the switch was quicker than.
+  if grep -qs '^fenced=' "$J/result"; then
+    read_switch "$S"; case $s_run:$s_state in "$U_RUN:reverting" | "$U_RUN:reverted" | "$U_RUN:failed") told ;; esac
+  fi
   say state done
   say boot "$(cat "$J/boot" 2>/dev/null)"
   say now "$(boot)"
@@ -64,28 +92,12 @@ report() {
 # reboot proves nothing.
 if [ -s "$J/rc" ] && ! grep -qs '^notbegun=' "$J/result"; then
   case $U_STEP in
-  *-Verify | *-Restart) if [ "$(cat "$J/boot")" = "$(boot)" ]; then report; exit 0; fi ;;
-  *) report; exit 0 ;;
+  *-Verify | *-Restart) if [ "$(cat "$J/boot")" = "$(boot)" ]; then put_off "$S" 0; report; exit 0; fi ;;
+  *) put_off "$S" 0; report; exit 0 ;;
   esac
 fi
 rm -rf -- "$J" && mkdir -p "$J/turn" || { say state refused; say why "$J cannot be made (disk full?)"; exit 0; }
 token=$(boot | cut -c 1-8)-$(up)-$$
-if [ "$U_RESTART_UNIT" = 1 ] && [ "$U_MANAGER" = systemd ]; then
-  # systemctl prints spans as "1min 30s": add up their words.
-  span() {
-    _sum=0
-    for _w in $1; do case $_w in
-      infinity) _sum=$((_sum + 900)) ;; *ms | *us) ;; *min) _sum=$((_sum + ${_w%min} * 60)) ;;
-      *h) _sum=$((_sum + ${_w%h} * 3600)) ;; *s) _w=${_w%s}; _sum=$((_sum + ${_w%%.*} + 1)) ;;
-      *[!0-9]*) ;; *) _sum=$((_sum + _w)) ;;
-    esac; done
-    printf '%s' "$_sum"
-  }
-  _all=10
-  for _unit in $U_UNITS; do _all=$((_all + $(span "$(field "$_unit" TimeoutStopUSec)") + $(span "$(field "$_unit" TimeoutStartUSec)"))); done
-  [ "$_all" -lt 900 ] || _all=900
-  U_LIMIT=$_all
-fi
 U_TOKEN=$token U_STATE=$S U_JOB=$J U_FENCE=$U_FENCE
 export U_TOKEN U_STATE U_JOB U_FENCE U_LIMIT
 ( umask 077; export -p >"$J/vars"; printf '%s' "$token" >"$J/token"; printf '%s\n' "$U_JOB_TEXT" >"$J/job" ) ||

@@ -1,3 +1,6 @@
+# What the switch left half done is no proof, however healthy it looks.
+read_switch "$U_STATE"
+[ "$s_run:$s_state" != "$U_RUN:failed" ] || fail "the host went back by itself, and did not come to the end of it: $s_note"
 # A reboot since the restart voids it: what runs now was started by nobody who waited for it.
 if [ -e "$kept/restart.$U_PHASE" ] && [ "$(cat "$kept/restart.$U_PHASE")" != "$(boot)" ]; then result rebooted 1; exit 0; fi
 began=$(up) since='' first='' seen='nothing was seen yet' now=$(up)

@@ -1,0 +1,93 @@
+//! The stories of the dead-man's switch, told by the simulated host. (On real hosts: crates/cli/tests/hosts/switch.rs.)
+
+use std::sync::Arc;
+
+use uphaul_core::plan::Deadman;
+use uphaul_exec_mock::{Cut, Fault, Moment, What};
+use uphaul_tests::simulated::SimulatedHost;
+use uphaul_tests::story::story;
+
+async fn tell(name: &str, title: &str, faults: &[(&str, What)]) {
+    let host = SimulatedHost::new();
+    for (job, what) in faults {
+        host.fleet.plan("web-1", Fault::job(*job, what.clone()));
+    }
+    let mut plan = host.plan("v2");
+    plan.deadman = Some(Deadman { window_s: 300 });
+    let told = story(title, Arc::new(host), plan, &[]).await;
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, description => title }, {
+        insta::assert_snapshot!(name, told);
+    });
+}
+
+fn fails(moment: Moment) -> What {
+    What::Fail { moment, code: 1, tail: "a planned failure".into() }
+}
+
+#[tokio::test]
+async fn confirmed() {
+    tell("switch_confirmed", "a good update disarms its switch over a fresh connection", &[]).await;
+}
+
+#[tokio::test]
+async fn arm_fails() {
+    let faults = [("update-Arm", fails(Moment::Before))];
+    tell("switch_arm_fails", "the switch cannot be set: nothing was touched", &faults).await;
+}
+
+#[tokio::test]
+async fn disarmed_by_a_rollback() {
+    let faults = [("update-Verify", fails(Moment::After))];
+    tell(
+        "switch_disarmed_by_a_rollback",
+        "verify fails: the rollback disarms the switch before it is over",
+        &faults,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn acted_in_the_install() {
+    let faults = [("update-Install", What::Reverts(Cut::GoesOn))];
+    tell("switch_acted_in_the_install", "cut off in the install for longer than the window", &faults).await;
+}
+
+#[tokio::test]
+async fn acted_before_the_confirm() {
+    let faults = [("update-Confirm", What::Reverts(Cut::Before))];
+    tell(
+        "switch_acted_before_the_confirm",
+        "proved, but cut off for longer than the window before it was confirmed",
+        &faults,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn confirmed_and_the_answer_is_lost() {
+    let faults = [("update-Confirm", What::Reverts(Cut::After))];
+    tell(
+        "switch_confirmed_and_lost",
+        "confirmed, and the answer is lost for longer than the window",
+        &faults,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn acted_in_the_rollback() {
+    let faults = [("update-Verify", fails(Moment::After)), ("rollback-Install", What::Reverts(Cut::GoesOn))];
+    tell("switch_acted_in_the_rollback", "cut off in the rollback for longer than the window", &faults).await;
+}
+
+#[tokio::test]
+async fn acted_and_the_host_is_rebooted() {
+    let faults =
+        [("update-Install", What::Reverts(Cut::GoesOn)), ("rollback-Verify", What::Reboot(Moment::Before))];
+    tell(
+        "switch_acted_and_rebooted",
+        "the host has gone back by itself, and is rebooted while that is proved",
+        &faults,
+    )
+    .await;
+}
