@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -20,10 +21,22 @@ pub struct Postgres {
     folder: TempDir,
     programs: PathBuf,
     settings: Vec<String>,
+    port: u16,
 }
 
 /// Waits for the end of its input, which comes when the test process ends in whatever way, and ends the server then.
 const GUARD: &str = r#"cat >/dev/null; kill -QUIT "$1"; rm -rf -- "$2""#;
+
+/// An authority, and the certificate of a server at 127.0.0.1 that it has signed.
+const CERTIFICATES: &str = r#"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=authority of a test" \
+    -keyout ca.key -out ca.crt
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=server of a test" \
+    -keyout server.key -out server.csr
+printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' > server.ext
+openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.crt
+chmod 600 server.key
+"#;
 
 /// Postgres refuses to run as root.
 const NOBODY: u32 = 65_534;
@@ -43,14 +56,50 @@ impl Postgres {
     /// # Errors
     /// It is not installed, or does not start.
     pub fn start() -> Result<Self, String> {
-        Self::start_with(&[])
+        let mut postgres = Self::made()?;
+        postgres.restart()?;
+        Ok(postgres)
     }
 
-    /// Starts one with these settings (`name=value`), or says why there is none.
+    /// Starts one that takes connections over TLS on 127.0.0.1, by password, too. Its certificate names that address
+    /// alone; the authority is in `ca.crt` in its folder.
     ///
     /// # Errors
-    /// It is not installed, or does not start.
-    pub fn start_with(settings: &[&str]) -> Result<Self, String> {
+    /// It or `openssl` is not installed, or does not start.
+    pub fn start_tls() -> Result<Self, String> {
+        let mut postgres = Self::made()?;
+        let folder = postgres.folder.path().to_owned();
+        let made = Command::new("sh").args(["-ec", CERTIFICATES]).current_dir(&folder).output();
+        let made = made.map_err(|error| error.to_string())?;
+        if !made.status.success() {
+            return Err(format!("openssl: {}", String::from_utf8_lossy(&made.stderr)));
+        }
+        if is_root(&folder) {
+            let key = folder.join("server.key");
+            chown(key, Some(NOBODY), Some(NOBODY)).map_err(|error| error.to_string())?;
+        }
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(folder.join("data/pg_hba.conf"), rules).map_err(|error| error.to_string())?;
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        postgres.port = free.map_err(|error| error.to_string())?.port();
+        let file = |name: &str| folder.join(name).display().to_string();
+        postgres.settings = vec![
+            "listen_addresses=127.0.0.1".to_owned(),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", file("server.crt")),
+            format!("ssl_key_file={}", file("server.key")),
+        ];
+        postgres.restart()?;
+        Ok(postgres)
+    }
+
+    /// The port of its socket, and of 127.0.0.1 where it listens there.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Laid out, and not started.
+    fn made() -> Result<Self, String> {
         let programs = programs().ok_or("initdb, postgres and psql are not installed")?;
         let folder = TempDir::new().map_err(|error| error.to_string())?;
         if is_root(folder.path()) {
@@ -65,10 +114,7 @@ impl Postgres {
         if !made.status.success() {
             return Err(format!("initdb: {}", String::from_utf8_lossy(&made.stderr)));
         }
-        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut postgres = Self { server: None, guard: None, folder, programs, settings };
-        postgres.restart()?;
-        Ok(postgres)
+        Ok(Self { server: None, guard: None, folder, programs, settings: Vec::new(), port: 5432 })
     }
 
     /// Starts it again, with the data that it had, and waits until it takes connections.
@@ -77,11 +123,12 @@ impl Postgres {
     /// It does not start.
     pub fn restart(&mut self) -> Result<(), String> {
         self.kill();
-        let socket = self.folder.path().join(".s.PGSQL.5432.lock");
+        let socket = self.folder.path().join(format!(".s.PGSQL.{}.lock", self.port));
         let _ = fs::remove_file(socket);
         let _ = fs::remove_file(self.folder.path().join("data/postmaster.pid"));
         let mut command = as_nobody(&self.programs.join("postgres"), self.folder.path());
         command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]);
+        command.args(["-p", &self.port.to_string()]);
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
@@ -165,7 +212,7 @@ impl Postgres {
 
     /// The URL of a database.
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres:///{database}?host={}&user=uphaul", self.folder.path().display())
+        format!("postgres:///{database}?host={}&port={}&user=uphaul", self.folder.path().display(), self.port)
     }
 
     /// The folder of its socket, and of what else a test keeps beside it.
@@ -196,6 +243,7 @@ impl Postgres {
     fn psql(&self, database: &str, more: &[&str], text: &str) -> String {
         let mut psql = Command::new(self.programs.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "uphaul", "-d", database])
+            .args(["-p", &self.port.to_string()])
             .args(more)
             .arg("-h")
             .arg(self.folder.path())

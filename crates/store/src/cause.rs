@@ -37,6 +37,10 @@ pub(crate) fn cause(error: &sqlx::Error, waits: Waits) -> Cause {
     }
     if let (sqlx::Error::Io(why), true) = (error, waits.remote) {
         let text = why.to_string();
+        // So rustls says that it does not trust the other side, or cannot speak with it.
+        if why.kind() == std::io::ErrorKind::InvalidData {
+            return Cause::Tls { detail: text };
+        }
         return Cause::Away { detail: text.split(" (os error").next().unwrap_or_default().to_lowercase() };
     }
     // What was cut off in the middle of an answer is told as a fault of the protocol.

@@ -10,7 +10,7 @@ use uphaul_core::ids::HostName;
 
 use crate::db::Pools;
 use crate::host::NewHost;
-use crate::{Store, StoreError};
+use crate::{Outage, Store, StoreError};
 
 /// How long these stories wait for a lock.
 const WAIT: Duration = Duration::from_millis(60);
@@ -193,6 +193,71 @@ async fn a_full_disk_loses_nothing() {
     store.add_hosts(&many, 0).await.unwrap();
     assert_eq!(store.hosts().await.unwrap().len(), 2_001);
     page.snapshot("errors_full");
+}
+
+/// A patient store, and what it has told of outages.
+fn patient(store: &Store, wait: Duration) -> (Store, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    let tell = move |outage: Outage<'_>| {
+        let text = match outage {
+            Outage::Began { error, .. } => error.to_string(),
+            Outage::Ended => "ended".to_owned(),
+        };
+        tell.send(text).unwrap();
+    };
+    (store.patient(wait, Box::new(tell)), told)
+}
+
+/// A driver waits until the lock is gone, or there is room again, and then writes what it had to write, once.
+#[tokio::test]
+async fn a_patient_writer_outlasts_a_lock_and_a_full_disk() {
+    let page = Page::new();
+    let store = page.open("uphaul.db").await.unwrap();
+    let (waiter, mut told) = patient(&store, Duration::from_secs(300));
+
+    let mut other = page.other("uphaul.db").await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let writing = tokio::spawn(async move {
+        waiter.add_hosts(&[host("a")], 0).await.unwrap();
+        waiter
+    });
+    assert!(told.recv().await.unwrap().contains("is locked by another program"));
+    other.execute("ROLLBACK").await.unwrap();
+    let waiter = writing.await.unwrap();
+    assert_eq!(told.recv().await.unwrap(), "ended");
+
+    store.sqlite_writer().execute("PRAGMA max_page_count = 1").await.unwrap();
+    let many: Vec<_> = (0..2_000).map(|number| host(&format!("web-{number}"))).collect();
+    let writing = tokio::spawn(async move { waiter.add_hosts(&many, 0).await });
+    assert!(told.recv().await.unwrap().contains("the disk is full"));
+    store.sqlite_writer().execute("PRAGMA max_page_count = 1000000").await.unwrap();
+    writing.await.unwrap().unwrap();
+    assert_eq!(told.recv().await.unwrap(), "ended");
+    assert_eq!(store.hosts().await.unwrap().len(), 2_001);
+}
+
+#[tokio::test]
+async fn patience_has_an_end_and_is_not_for_what_no_waiting_mends() {
+    let page = Page::new();
+    let store = page.open("uphaul.db").await.unwrap();
+    let (waiter, mut told) = patient(&store, Duration::from_millis(1));
+    let mut other = page.other("uphaul.db").await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let error = waiter.add_hosts(&[host("a")], 0).await.unwrap_err();
+    assert!(error.to_string().contains("is locked"), "{error}");
+    other.execute("ROLLBACK").await.unwrap();
+    let (waiter, mut nothing) = patient(&store, Duration::from_secs(300));
+    waiter.add_hosts(&[host("a")], 0).await.unwrap();
+    let error = waiter.add_hosts(&[host("a")], 0).await.unwrap_err();
+    assert!(matches!(error, StoreError::HostExists(_)), "{error}");
+    store.close().await;
+    let error = waiter.hosts().await.unwrap_err();
+    assert!(error.to_string().contains("was closed"), "{error}");
+    drop(waiter);
+    assert!(nothing.recv().await.is_none(), "nobody waited");
+    while let Ok(text) = told.try_recv() {
+        assert!(text.contains("is locked") || text == "ended", "{text}");
+    }
 }
 
 #[tokio::test]

@@ -88,3 +88,22 @@ fn a_password_is_never_shown() {
     let said = env.run(&["status", "--database", secret]);
     assert!(said.stderr.contains("everybody on this machine can read a password"), "{said}");
 }
+
+/// As psql finds it: in the environment, or in the file that the environment names.
+#[test]
+fn a_password_is_found_where_psql_finds_it() {
+    let server = match Postgres::start_tls() {
+        Ok(server) => server,
+        Err(why) => return skip(&why),
+    };
+    server.run("ALTER ROLE uphaul PASSWORD 's3cret'");
+    let url = format!("postgres://uphaul@127.0.0.1:{}/postgres?sslmode=require", server.port());
+    let env = || TestEnv::new().var("UPHAUL_DATABASE__URL", &url);
+    let said = env().run(&["status"]);
+    assert!(said.stderr.contains("refused the login"), "{said}");
+    let _ = env().var("PGPASSWORD", "s3cret").run(&["status"]).ok();
+    let pass = env();
+    let file = pass.file("pgpass", &format!("127.0.0.1:{}:postgres:uphaul:s3cret\n", server.port()));
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let _ = pass.var("PGPASSFILE", file.to_str().unwrap()).run(&["status"]).ok();
+}

@@ -60,3 +60,42 @@ fn the_holder_is_shown_first_and_loses_the_host_only_when_asked() {
     let free = env.run(&["unlock", "web-1", "--takeover", "--json"]).ok().json();
     assert_eq!((&free["holder"], &free["taken_over"]), (&serde_json::Value::Null, &false.into()));
 }
+
+const SIMULATED: &str = "[default.executor]\nbackend = \"mock\"\n[default.service]\npath = \"/srv/app\"\nunit = \"app.service\"\n";
+
+/// Nobody has to unlock anything by hand: a holder of whom nothing is heard for the length of its lease has lost the host.
+#[test]
+fn a_holder_that_is_silent_loses_the_host_by_itself() {
+    let env = three_hosts();
+    env.file("uphaul.toml", SIMULATED);
+    let name: HostName = "web-1".parse().unwrap();
+    with_store(&env, async |store| {
+        store.acquire(&name, &ana(), Duration::from_millis(300), &|_| false).await.unwrap().unwrap();
+    });
+    let said = env.run(&["update", "web-1", "--to", "main"]).ok();
+    assert!(said.stderr.contains("looking whether it is still at work"), "{said}");
+    assert!(held(&env, "web-1").is_none());
+}
+
+#[test]
+fn a_holder_that_is_heard_of_keeps_the_host() {
+    let env = three_hosts();
+    env.file("uphaul.toml", SIMULATED);
+    let name: HostName = "web-1".parse().unwrap();
+    let child = with_store(&env, async |store| {
+        let lease =
+            store.acquire(&name, &ana(), Duration::from_secs(3600), &|_| false).await.unwrap().unwrap();
+        let mut child = env.command(&["update", "web-1", "--to", "main"]).spawn().unwrap();
+        // Its clock is an hour behind; it is heard of all the same.
+        while child.try_wait().unwrap().is_none() {
+            assert!(store.heartbeat(std::slice::from_ref(&lease), 1).await.unwrap().is_empty());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child
+    });
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("ana@far-away"), "{said}");
+    assert_eq!(held(&env, "web-1").unwrap().owner, ana());
+}
