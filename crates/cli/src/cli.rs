@@ -6,7 +6,9 @@ use clap::builder::Styles;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser};
 
+use crate::about;
 use crate::commands::Command;
+use crate::complete;
 use crate::config::Flags;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -45,13 +47,13 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Use this profile of the configuration instead of default
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = complete::profiles())]
     profile: Option<String>,
     /// Keep the record in this database
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
     /// Reach all hosts by openssh, libssh2, command, local or mock, whatever the rules say
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = complete::executors())]
     executor: Option<String>,
     /// Print JSON, one object a line while something runs
     #[arg(long, global = true)]
@@ -79,10 +81,27 @@ impl Globals {
     }
 }
 
+/// Whether `--verbose` stands beside `--version`, which clap answers without looking at the rest: `-Vv`, `-v -V`.
+fn wants_more() -> bool {
+    std::env::args().skip(1).any(|arg| {
+        let short = arg.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+        arg == "--verbose" || short.is_some_and(|letters| letters.contains('v'))
+    })
+}
+
 /// Answers a command line that asks for help, or makes no sense.
 pub(crate) fn refused(error: &clap::Error) -> Exit {
     let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let wants_json = std::env::args_os().any(|arg| arg == "--json");
+    if error.kind() == ErrorKind::DisplayVersion && (wants_json || wants_more()) {
+        let output = Output::new(Mode { json: wants_json, ..Mode::default() });
+        if wants_json {
+            output.json(&about::json());
+        } else {
+            output.text(&about::text());
+        }
+        return Exit::Done;
+    }
     if wants_json && !help {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or("usage").trim_start_matches("error: ");

@@ -3,9 +3,11 @@
 //! One command is one file below `commands`. Only `output` prints; everything that comes from a host, a file or a
 //! database goes through it, so nothing can write control characters to the operator's terminal.
 
+mod about;
 mod cli;
 pub mod clock;
 mod commands;
+mod complete;
 pub mod config;
 mod context;
 mod engine;
@@ -32,6 +34,7 @@ use surroundings::Surroundings;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::refused(&error).into(),

@@ -17,7 +17,7 @@ use super::update::{check_services, engine, names, shared};
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Hosts to check
-    #[arg(required = true, value_name = "HOSTS")]
+    #[arg(required = true, value_name = "HOSTS", add = crate::complete::selectors())]
     hosts: Vec<String>,
     /// Check also what only this branch, tag or commit shows
     #[arg(long, value_name = "REF")]

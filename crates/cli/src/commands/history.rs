@@ -19,7 +19,7 @@ use crate::select;
 #[derive(Debug, Args)]
 pub(crate) struct History {
     /// Tell this run, or list the runs of this host; without it, the last runs of all hosts
-    #[arg(value_name = "HOST|RUN")]
+    #[arg(value_name = "HOST|RUN", add = crate::complete::names())]
     of: Option<String>,
     /// List this many runs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]

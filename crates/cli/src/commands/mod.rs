@@ -13,6 +13,7 @@ mod init;
 mod plan;
 mod resume;
 mod rollback;
+mod shell;
 mod status;
 mod unlock;
 mod update;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     DemoService(demo::service::DemoServiceArgs),
     #[command(subcommand)]
     Config(config::Config),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// Does what was asked for.
@@ -68,6 +71,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Cli
         Command::Db(command) => db::run(context, &command).await,
         Command::Unlock(args) => unlock::run(context, &args).await,
         Command::DemoService(args) => demo::service::run(&args),
+        Command::Completions(args) => shell::completions(context, &args),
+        Command::Man(args) => shell::man(context, &args),
         Command::Config(command) => config::run(context, &command),
     }
 }

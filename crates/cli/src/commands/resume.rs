@@ -14,7 +14,7 @@ use super::update::engine;
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// Only these hosts; without any, all that were left in the middle
-    #[arg(value_name = "HOSTS")]
+    #[arg(value_name = "HOSTS", add = crate::complete::selectors())]
     hosts: Vec<String>,
     /// Work on this many hosts at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -16,7 +16,7 @@ use super::update::{PolicyArgs, check_services, count, engine, names};
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
     /// Hosts to take back
-    #[arg(required = true, value_name = "HOSTS")]
+    #[arg(required = true, value_name = "HOSTS", add = crate::complete::selectors())]
     hosts: Vec<String>,
     /// Take them to this version instead
     #[arg(long, value_name = "REV")]

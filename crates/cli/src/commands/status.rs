@@ -21,6 +21,7 @@ use crate::select;
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Show these hosts instead of all
+    #[arg(add = crate::complete::selectors())]
     hosts: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use super::drive::{confirm, drive_all};
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
     /// Hosts to update
-    #[arg(required = true, value_name = "HOSTS")]
+    #[arg(required = true, value_name = "HOSTS", add = crate::complete::selectors())]
     hosts: Vec<String>,
     /// Take them to this branch, tag or commit; it is resolved once, to one commit for all
     #[arg(long, value_name = "REF")]

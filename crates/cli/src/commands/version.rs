@@ -20,7 +20,7 @@ use super::update::{check_services, engine};
 #[derive(Debug, Args)]
 pub(crate) struct VersionArgs {
     /// Hosts to read
-    #[arg(required = true, value_name = "HOSTS")]
+    #[arg(required = true, value_name = "HOSTS", add = crate::complete::selectors())]
     hosts: Vec<String>,
 }
 

@@ -33,7 +33,7 @@ pub(crate) use database::mask;
 pub(crate) use environment::variable_of;
 pub(crate) use file::{FILE_NAME, line_of};
 pub(crate) use origin::Origin;
-pub(crate) use schema::{KEYS, nearest};
+pub(crate) use schema::{BACKENDS, KEYS, nearest};
 pub use service::check_setting;
 pub(crate) use service::facts;
 pub(crate) use values::{Leaf, Setting, Values, show};

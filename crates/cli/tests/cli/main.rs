@@ -13,5 +13,6 @@ mod help;
 mod hosts;
 mod postgres;
 mod record;
+mod shell;
 mod streams;
 mod unlock;

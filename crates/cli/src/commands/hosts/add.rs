@@ -31,10 +31,10 @@ pub(crate) struct Add {
     #[arg(long, value_name = "KEY")]
     host_key: Option<HostKey>,
     /// Give it a label, to choose it by (repeat for more)
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair, add = crate::complete::labels())]
     labels: Vec<(String, String)>,
     /// Set a key of the configuration for this host alone, such as service.path (repeat for more)
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair, add = crate::complete::settings())]
     settings: Vec<(String, String)>,
 }
 

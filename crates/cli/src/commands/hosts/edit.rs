@@ -16,6 +16,7 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 pub(crate) struct Edit {
     /// Change this host
+    #[arg(add = crate::complete::names())]
     name: HostName,
     /// Reach it here
     #[arg(long)]
@@ -39,13 +40,13 @@ pub(crate) struct Edit {
     #[arg(long)]
     no_host_key: bool,
     /// Set a label (repeat for more)
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair, add = crate::complete::labels())]
     labels: Vec<(String, String)>,
     /// Take a label away (repeat for more)
     #[arg(long = "unlabel", value_name = "KEY")]
     unlabels: Vec<String>,
     /// Set a key of the configuration for this host alone, such as service.path (repeat for more)
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair, add = crate::complete::settings())]
     settings: Vec<(String, String)>,
     /// Take such a key away (repeat for more)
     #[arg(long = "unset", value_name = "KEY")]

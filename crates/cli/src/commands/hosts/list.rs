@@ -15,6 +15,7 @@ use crate::select;
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// List these hosts instead of all
+    #[arg(add = crate::complete::selectors())]
     hosts: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 pub(crate) struct Remove {
     /// Remove these hosts, named one by one
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = crate::complete::names())]
     names: Vec<HostName>,
     /// Remove them even in the middle of a run, which nobody can bring to its end then
     #[arg(long)]

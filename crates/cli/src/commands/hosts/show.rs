@@ -24,6 +24,7 @@ const RUNS_SHOWN: u32 = 5;
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// Show this host
+    #[arg(add = crate::complete::names())]
     name: HostName,
 }
 

@@ -1,0 +1,166 @@
+//! What the program brings along: completions as real shells ask for them, manual pages, `--version --verbose`.
+
+use std::process::Command;
+
+use crate::env::TestEnv;
+use crate::hosts::three_hosts;
+
+/// An environment in which `uphaul` is the program under test.
+fn on_the_path(env: TestEnv) -> TestEnv {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_uphaul"));
+    let folder = program.parent().unwrap();
+    env.var("PATH", &format!("{}:/usr/bin:/bin", folder.display()))
+}
+
+/// What a shell says to a script, in the environment of the test.
+fn by(env: &TestEnv, shell: &str, script: &str) -> String {
+    let uphaul = env.command(&[]);
+    let mut command = Command::new(shell);
+    let flags: &[&str] = if shell == "bash" { &["--norc", "--noprofile", "-c"] } else { &["-c"] };
+    command.args(flags).arg(script).env_clear().current_dir(env.work());
+    command.envs(uphaul.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output().unwrap_or_else(|error| panic!("{shell}: {error}"));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Lines as they are typed, with the word that bash itself is at: it cuts at `=`, `:` and `@`.
+const TYPED: &[(&str, &str)] = &[
+    ("uphaul update w", "w"),
+    ("uphaul update @", "@"),
+    ("uphaul update regi", "regi"),
+    ("uphaul update region=", ""),
+    ("uphaul update region=e", "e"),
+    ("uphaul update region=eu,t", "eu,t"),
+    ("uphaul hosts show db", "db"),
+    ("uphaul hosts edit web-1 --set service.he", "service.he"),
+    ("uphaul --profile s", "s"),
+    ("uphaul --executor l", "l"),
+    ("uphaul upd", "upd"),
+    ("uphaul update nobody", "nobody"),
+];
+
+fn by_bash(env: &TestEnv) -> String {
+    let mut script = "source <(uphaul completions bash)\n".to_owned();
+    for (line, word) in TYPED {
+        script += &format!(
+            "COMP_LINE='{line}' COMP_POINT={}; _uphaul uphaul '{word}' ''; echo \"{line} -> ${{COMPREPLY[*]}}\"\n",
+            line.len()
+        );
+    }
+    by(env, "bash", &script)
+}
+
+#[test]
+fn bash_completes_what_the_record_has() {
+    let env = on_the_path(three_hosts());
+    env.file("uphaul.toml", "[staging.limits]\nparallel = 2\n");
+    insta::assert_snapshot!(by_bash(&env));
+}
+
+#[test]
+fn fish_completes_what_the_record_has() {
+    if !std::path::Path::new("/usr/bin/fish").exists() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must have fish");
+        println!("SKIPPED: fish is not installed");
+        return;
+    }
+    let env = on_the_path(three_hosts());
+    env.file("uphaul.toml", "[staging.limits]\nparallel = 2\n");
+    let mut script = "uphaul completions fish | source\n".to_owned();
+    for (line, _) in TYPED {
+        script += &format!("echo '{line} ->'; complete -C '{line}'\n");
+    }
+    insta::assert_snapshot!(by(&env, "fish", &script));
+}
+
+/// As zsh asks, which the test machines need not have.
+#[test]
+fn zsh_is_answered_in_its_own_way() {
+    let env = on_the_path(three_hosts());
+    let script = env.run(&["completions", "zsh"]).ok().stdout;
+    assert!(script.starts_with("#compdef uphaul\n") && script.contains("funcstack"), "{script}");
+    let output = env
+        .command(&["--", "uphaul", "update", "web-"])
+        .env("COMPLETE", "zsh")
+        .env("_CLAP_COMPLETE_INDEX", "2")
+        .output();
+    let said = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(said, "web-1:region=eu,tier=a\nweb-2:region=us,tier=a");
+}
+
+/// A person who types sees no error, and nothing is made.
+#[test]
+fn without_a_record_nothing_is_offered_and_nothing_is_made() {
+    let nothing = |page: &str| {
+        let host = |line: &&str| line.contains("update") || line.contains("hosts show");
+        page.lines()
+            .filter(host)
+            .filter(|line| !line.starts_with("uphaul upd "))
+            .all(|line| line.ends_with("-> "))
+    };
+    let env = on_the_path(TestEnv::new());
+    let page = by_bash(&env);
+    assert!(nothing(&page), "{page}");
+    assert!(!env.work().join("../state/uphaul").exists());
+    for file in [
+        "[default.limits]\nparalel = 1\n",
+        "not TOML [",
+        "[default.database]\nurl = \"postgres://u:p@127.0.0.1:1/x\"\n",
+    ] {
+        env.file("uphaul.toml", file);
+        let page = by_bash(&env);
+        assert!(nothing(&page), "{file}: {page}");
+    }
+    env.file("uphaul.toml", "[default.database]\nurl = \"sqlite:x.db\"\n");
+    env.file("x.db", "no database");
+    let page = by_bash(&env);
+    assert!(nothing(&page), "{page}");
+    assert_eq!(std::fs::read_to_string(env.work().join("x.db")).unwrap(), "no database");
+}
+
+#[test]
+fn the_flags_on_the_line_choose_the_record() {
+    let env = on_the_path(three_hosts());
+    let _ = env.run(&["hosts", "add", "other", "--database", "sqlite:other.db"]).ok();
+    let line = "uphaul --database sqlite:other.db update o";
+    let script = format!(
+        "source <(uphaul completions bash); COMP_LINE='{line}' COMP_POINT={}; _uphaul uphaul o ''; echo ${{COMPREPLY[*]}}",
+        line.len()
+    );
+    assert_eq!(by(&env, "bash", &script), "other\n");
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let env = TestEnv::new();
+    let _ = env.run(&["man", "pages"]).ok();
+    let mut pages: Vec<String> = std::fs::read_dir(env.work().join("pages"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    insta::assert_snapshot!(pages.join("\n"));
+    let page = env.run(&["man"]).ok().stdout;
+    assert!(page.contains(".TH uphaul 1") && page.contains("Exit codes:"), "{page}");
+    let said = env.run(&["man", "/proc/nowhere"]);
+    assert_eq!(said.code, Some(2), "{said}");
+}
+
+#[test]
+fn a_version_with_all_that_it_is_made_of() {
+    let env = TestEnv::new();
+    let short = env.run(&["--version"]).ok().stdout;
+    assert_eq!(short, format!("uphaul {}\n", env!("CARGO_PKG_VERSION")));
+    for args in [&["--version", "--verbose"][..], &["-V", "-v"], &["-Vv"], &["-vV"], &["--verbose", "-V"]] {
+        let said = env.run(args).ok().stdout;
+        assert!(said.starts_with(&short), "{args:?}: {said}");
+        let names: Vec<&str> =
+            said.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["commit", "target", "compiler", "executors", "layout", "libraries"]);
+        assert!(said.contains("openssh-") && said.contains("libsqlite3-sys-"), "{said}");
+    }
+    let json = env.run(&["--version", "--json"]).ok().json();
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert!(json["compiler"].as_str().unwrap().starts_with("rustc "));
+}
