@@ -14,19 +14,20 @@
         "x86_64-darwin"
         "aarch64-darwin"
       ];
+      commit = self.rev or "";
       eachSystem = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
     in
     {
       packages = eachSystem (
         pkgs:
         rec {
-          uphaul = pkgs.callPackage ./nix/package.nix { };
+          uphaul = pkgs.callPackage ./nix/package.nix { inherit commit; };
           default = uphaul;
         }
         # One file that runs on any Linux. Not the default: the binary cache may lack the static toolchain, which takes
         # an hour to build.
         // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
-          uphaul-static = pkgs.pkgsStatic.callPackage ./nix/package.nix { };
+          uphaul-static = pkgs.pkgsStatic.callPackage ./nix/package.nix { inherit commit; };
         }
       );
 
@@ -59,6 +60,10 @@
           format = cargo "format" [ pkgs.rustfmt ] "cargo fmt --all --check";
           clippy = cargo "clippy" [ pkgs.clippy ] "cargo clippy --workspace --all-targets --offline -- -D warnings";
         }
+        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+          # The build fails where the binary asks for a loader, or does not run.
+          is-static = self.packages.${pkgs.stdenv.hostPlatform.system}.uphaul-static;
+        }
       );
 
       devShells = eachSystem (pkgs: {
@@ -79,6 +84,8 @@
       });
 
       formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+
+      nixosModules.default = import ./nix/module.nix self;
 
       overlays.default = final: _prev: { uphaul = final.callPackage ./nix/package.nix { }; };
     };

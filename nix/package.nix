@@ -3,6 +3,11 @@
   perl,
   rustPlatform,
   stdenv,
+  installShellFiles,
+  openssl,
+  pkg-config,
+  # The commit that `uphaul --version --verbose` tells.
+  commit ? "",
 }:
 let
   root = ../.;
@@ -27,11 +32,28 @@ rustPlatform.buildRustPackage {
   };
   cargoLock.lockFile = root + "/Cargo.lock";
   # OpenSSL, which libssh2 needs, is built in, and its build is written in Perl.
-  nativeBuildInputs = [ perl ];
   cargoBuildFlags = [
     "--package"
     "uphaul"
   ];
+
+  nativeBuildInputs = [
+    installShellFiles
+    perl
+    pkg-config
+  ];
+  # Nix's own OpenSSL, in the place of the one that the crate brings along.
+  buildInputs = [ openssl ];
+  OPENSSL_NO_VENDOR = 1;
+  UPHAUL_COMMIT = commit;
+
+  # A static binary for another kind of system that this one can run brings them along, too.
+  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    for shell in bash fish zsh; do $out/bin/uphaul completions $shell >uphaul.$shell; done
+    installShellCompletion --cmd uphaul --bash uphaul.bash --fish uphaul.fish --zsh uphaul.zsh
+    $out/bin/uphaul man pages
+    installManPage pages/*.1
+  '';
 
   # The tests want git, a network of their own and real hosts, which the sandbox has not: .ci/run runs them.
   doCheck = false;

@@ -16,6 +16,27 @@ let
 in
 rec {
   genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
+  optional = condition: item: if condition then [ item ] else [ ];
+  optionalString = condition: text: if condition then text else "";
+  literalExpression = text: text;
+  # Of the module system only what tells a well-formed module: an option is a set with a type.
+  mkIf = condition: content: if condition then content else { };
+  mkEnableOption = name: {
+    type = types.bool;
+    default = false;
+    description = "Whether to enable ${name}.";
+  };
+  mkOption =
+    option:
+    assert option ? type && option ? description;
+    option;
+  types = {
+    bool = "bool";
+    package = "package";
+    path = "path";
+    str = "str";
+    nullOr = type: "null or ${type}";
+  };
   optionalAttrs = condition: set: if condition then set else { };
   getExe =
     package:

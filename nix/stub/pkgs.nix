@@ -47,6 +47,15 @@ let
       inherit system isLinux;
       isStatic = static;
     };
+    stdenv.buildPlatform = {
+      inherit system;
+      canExecute = platform: platform.system == system;
+    };
+
+    formats.toml = _options: {
+      type = "toml";
+      generate = name: value: builtins.toFile name (builtins.toJSON value);
+    };
 
     callPackage =
       path: more:
@@ -68,13 +77,17 @@ let
           "cargoLock"
           "cargoBuildFlags"
           "nativeBuildInputs"
+          "buildInputs"
+          "OPENSSL_NO_VENDOR"
+          "UPHAUL_COMMIT"
+          "postInstall"
           "doCheck"
           "doInstallCheck"
           "installCheckPhase"
           "meta"
         ] attrs "buildRustPackage"
         // {
-          nativeBuildInputs = [ (tool "cargo") ] ++ attrs.nativeBuildInputs or [ ];
+          nativeBuildInputs = [ (tool "cargo") ] ++ attrs.nativeBuildInputs;
           cargoLockFile = lockFile attrs.cargoLock.lockFile;
         }
       );
@@ -101,9 +114,12 @@ let
     "cargo-nextest"
     "clippy"
     "git"
+    "installShellFiles"
     "nixfmt-tree"
     "openssh"
+    "openssl"
     "perl"
+    "pkg-config"
     "rust-analyzer"
     "rustfmt"
     "sqlite"

@@ -1,0 +1,94 @@
+# The NixOS module: the program, its configuration, and a timer that brings to its end what was left in the middle.
+self:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.uphaul;
+  toml = pkgs.formats.toml { };
+  file = toml.generate "uphaul.toml" cfg.settings;
+in
+{
+  options.services.uphaul = {
+    enable = lib.mkEnableOption "Uphaul";
+
+    package = lib.mkOption {
+      type = lib.types.package;
+      default = self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+      defaultText = lib.literalExpression "the package of Uphaul's flake";
+      description = "The package that is used.";
+    };
+
+    settings = lib.mkOption {
+      inherit (toml) type;
+      default = { };
+      example = {
+        default.service.path = "/srv/app";
+        default.service.unit = "app.service";
+      };
+      description = "The content of uphaul.toml. It is readable by everybody: secrets go into environmentFile.";
+    };
+
+    environmentFile = lib.mkOption {
+      type = lib.types.nullOr lib.types.path;
+      default = null;
+      example = "/run/secrets/uphaul";
+      description = "A file with variables such as UPHAUL_DATABASE__URL, which only root need be able to read.";
+    };
+
+    resume = {
+      enable = lib.mkOption {
+        type = lib.types.bool;
+        default = true;
+        description = "Whether `uphaul resume` runs by itself.";
+      };
+      onCalendar = lib.mkOption {
+        type = lib.types.str;
+        default = "*:0/5";
+        description = "When it runs, as systemd.time(7) says it.";
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."uphaul/uphaul.toml".source = file;
+
+    systemd.services.uphaul-resume = lib.mkIf cfg.resume.enable {
+      description = "Bring to its end what Uphaul left in the middle";
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" ];
+      # ssh is found on the PATH.
+      path = [ pkgs.openssh ];
+      environment = {
+        UPHAUL_CONFIG = "/etc/uphaul/uphaul.toml";
+        HOME = "/var/lib/uphaul";
+        XDG_STATE_HOME = "/var/lib";
+      };
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = "${lib.getExe cfg.package} resume";
+        EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
+        DynamicUser = true;
+        User = "uphaul";
+        StateDirectory = "uphaul";
+        StateDirectoryMode = "0700";
+        # It brings begun hosts to their end at the first SIGTERM.
+        KillMode = "mixed";
+        TimeoutStopSec = "10min";
+      };
+    };
+
+    systemd.timers.uphaul-resume = lib.mkIf cfg.resume.enable {
+      description = "Bring to its end what Uphaul left in the middle";
+      wantedBy = [ "timers.target" ];
+      timerConfig = {
+        OnCalendar = cfg.resume.onCalendar;
+        Persistent = true;
+      };
+    };
+  };
+}
