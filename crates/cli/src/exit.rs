@@ -110,6 +110,8 @@ pub struct RunEnd {
     pub end: HostEnd,
     /// How long it took.
     pub elapsed: Duration,
+    /// Within how many seconds its switch takes the host back, where the run was left in the middle and has set one.
+    pub reverts_within_s: Option<u32>,
 }
 
 impl RunEnd {
@@ -180,7 +182,7 @@ mod tests {
 
     fn end(end: HostEnd) -> RunEnd {
         let host = "web-1".parse().unwrap();
-        RunEnd { host, run: None, target: None, end, elapsed: Duration::ZERO }
+        RunEnd { host, run: None, target: None, end, elapsed: Duration::ZERO, reverts_within_s: None }
     }
 
     fn finished(outcome: Outcome) -> RunEnd {

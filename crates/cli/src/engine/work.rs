@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use uphaul_core::driver::{Drive, DriveEnd, Event, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet};
 use uphaul_core::ids::{HostName, RunId, Seq};
-use uphaul_core::machine::{Outcome, PrepareStep, Reason, State, Step, StepFailure};
+use uphaul_core::machine::{Input, Observation, Outcome, PrepareStep, Reason, State, Step, StepFailure};
 use uphaul_core::plan::Goal;
 use uphaul_core::ports::{Clock as _, LeaseToken, RunRecord};
+use uphaul_core::script::reverts_within_s;
 use uphaul_store::process::{is_alive_here, is_gone};
-use uphaul_store::{Host, LeaseRow, StoredRun, Tell, Watch, Watched};
+use uphaul_store::{Host, LeaseRow, StoredEvent, StoredRun, Tell, Watch, Watched};
 
 use super::beat::Beat;
 use super::resolve::Resolved;
@@ -108,6 +109,7 @@ impl Engine {
             target: None,
             end: HostEnd::NotBegun,
             elapsed: Duration::ZERO,
+            reverts_within_s: None,
         };
         let lease = match self.take(host, job, observer.as_ref(), &stop).await {
             Ok(Ok(lease)) => lease,
@@ -248,6 +250,7 @@ impl Engine {
             settled,
             reconnect: self.reconnect(),
         };
+        let (run, plan) = (one.record.id.clone(), one.record.plan.clone());
         let ports = self.ports(self.reach(host)?, observer, stop);
         end.end = match drive_over(&ports, one, self.link(host)?).await {
             DriveEnd::Ended(state) => HostEnd::Ended(state),
@@ -255,7 +258,29 @@ impl Engine {
             DriveEnd::TakenOver { state, by } => HostEnd::TakenOver { state, by },
             DriveEnd::Broken { state, why } => HostEnd::Broken { state: Some(state), why },
         };
+        let left = match &end.end {
+            HostEnd::Ended(State::Parked(at))
+            | HostEnd::Stopped(State::Running(at) | State::Parked(at))
+            | HostEnd::Broken { state: Some(State::Running(at) | State::Parked(at)), .. } => Some(at),
+            HostEnd::Ended(_)
+            | HostEnd::Stopped(_)
+            | HostEnd::Broken { .. }
+            | HostEnd::TakenOver { .. }
+            | HostEnd::NotBegun
+            | HostEnd::Gated { .. } => None,
+        };
+        end.reverts_within_s = match left.and_then(|at| reverts_within_s(&plan, at)) {
+            Some(within_s) if self.has_switch(&run).await => Some(within_s),
+            Some(_) | None => None,
+        };
         Ok(())
+    }
+
+    /// Whether the run's host could have a switch. Where the log cannot be read, none is promised.
+    async fn has_switch(&self, run: &RunId) -> bool {
+        let unarmed =
+            |event: &StoredEvent| matches!(event.input, Input::Succeeded(Observation::Unarmed { .. }));
+        self.store.events(run).await.is_ok_and(|events| !events.iter().any(unarmed))
     }
 
     /// The hosts that a run was left in the middle on.
@@ -285,7 +310,14 @@ fn held(row: &LeaseRow) -> State {
 }
 
 fn ended(host: HostName, end: FleetEnd<RunEnd>) -> RunEnd {
-    let of = |end| RunEnd { host: host.clone(), run: None, target: None, end, elapsed: Duration::ZERO };
+    let of = |end| RunEnd {
+        host: host.clone(),
+        run: None,
+        target: None,
+        end,
+        elapsed: Duration::ZERO,
+        reverts_within_s: None,
+    };
     match end {
         FleetEnd::Done(end) => end,
         FleetEnd::NotBegun => of(HostEnd::NotBegun),

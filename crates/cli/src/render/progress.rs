@@ -337,6 +337,7 @@ fn end_event(end: &RunEnd) -> Value {
         "result": end.word(),
         "outcome": outcome,
         "exit_code": end.exit().code(),
+        "reverts_within_s": end.reverts_within_s,
         "elapsed_ms": millis(end.elapsed),
     })
 }

@@ -102,10 +102,12 @@ fn said(end: &RunEnd) -> Vec<Line> {
         HostEnd::Ended(state) => {
             lines.push(at(state).into());
             lines.push(more("the run waits for the host; `uphaul resume` goes on with it"));
+            lines.extend(meanwhile(end, indent));
         }
         HostEnd::Stopped(state) => {
             lines.push(at(state).into());
             lines.push(more("left as it is; `uphaul resume` brings it to its end"));
+            lines.extend(meanwhile(end, indent));
         }
         HostEnd::TakenOver { state, by } => {
             lines.push(at(state).into());
@@ -122,6 +124,14 @@ fn said(end: &RunEnd) -> Vec<Line> {
         HostEnd::NotBegun | HostEnd::Gated { .. } => {}
     }
     lines
+}
+
+/// What the host does when nobody comes.
+fn meanwhile(end: &RunEnd, indent: &str) -> Option<Line> {
+    let within = length(Duration::from_secs(end.reverts_within_s?.into()));
+    Some(Line::from(format!(
+        "{indent}else:  the host goes back by itself, beginning within {within} from now"
+    )))
 }
 
 fn total(ends: &[RunEnd], elapsed: Duration) -> Line {

@@ -160,7 +160,15 @@ fn end(host: &str, end: HostEnd) -> RunEnd {
         }
     };
     let host = host.parse().unwrap();
-    RunEnd { host, run, target: Some(revision('b')), end, elapsed: Duration::from_secs(12) }
+    let reverts_within_s = match &end {
+        HostEnd::Stopped(_) | HostEnd::Ended(State::Parked(_)) => Some(450),
+        HostEnd::Ended(_)
+        | HostEnd::TakenOver { .. }
+        | HostEnd::Broken { .. }
+        | HostEnd::NotBegun
+        | HostEnd::Gated { .. } => None,
+    };
+    RunEnd { host, run, target: Some(revision('b')), end, elapsed: Duration::from_secs(12), reverts_within_s }
 }
 
 fn finished(outcome: Outcome) -> HostEnd {

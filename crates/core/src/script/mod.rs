@@ -34,7 +34,7 @@ pub use preflight::{Finding, Preflight, preflight_of};
 pub use words::words;
 
 use crate::ids::{Fence, RefName, RunId, Seq};
-use crate::machine::{Action, Command, RollbackStep, Step, UpdateStep};
+use crate::machine::{Action, Command, RollbackStep, Running, State, Step, UpdateStep};
 use crate::plan::{Dirty, Health, Manager, Plan, RelPath, RestartLimit, Scope, Service};
 use crate::ports::RemoteCommand;
 use crate::quote::word;
@@ -176,6 +176,19 @@ fn remote(plan: &Plan, script: String, env: BTreeMap<String, String>, timeout_s:
         user: plan.service.user.clone(),
         output_max: ANSWER_MAX,
     }
+}
+
+/// Within how many seconds from now a host that nobody drives any more begins to go back by itself: its job ends first.
+/// None where the run has no switch, or has not come to set it.
+pub fn reverts_within_s(plan: &Plan, at: &Running) -> Option<u32> {
+    let deadman = plan.deadman?;
+    let set = match at.step() {
+        Step::Prepare(_) => false,
+        Step::Update(step) => step > UpdateStep::Fetch,
+        Step::Rollback(_) => !at.knows_reverted(),
+    };
+    let command = Command::for_state(plan, &State::Running(at.clone())).filter(|_| set)?;
+    Some(deadman.window_s + limit_s(plan, &command.action))
 }
 
 /// The name of a step's job on the host.
