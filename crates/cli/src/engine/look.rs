@@ -25,6 +25,36 @@ pub(crate) enum Look {
 }
 
 impl Engine {
+    /// Takes away what the switch of a run that is over left on a host.
+    ///
+    /// # Errors
+    /// Says what stands against it, as the host or the way to it tells it.
+    pub(crate) async fn fix(&self, host: &Host) -> Result<String, String> {
+        let said = |error: CliError| error.to_string();
+        let plan = self.plan_to_look(host, None).map_err(said)?;
+        let run = new_run_id().map_err(said)?;
+        let owner = self.owner.to_string();
+        let settled = self.settled(&host.name).await.map_err(said)?;
+        let context = Context {
+            run: &run,
+            seq: Seq(0),
+            fence: None,
+            owner: &owner,
+            settled: &settled,
+            knows_reverted: false,
+        };
+        let mut link = self.link(host).map_err(said)?;
+        let result = link.run(&script::fix(&plan, &context)).await;
+        link.close().await;
+        let output = result.map_err(|error| error.detail)?;
+        let answer = Answer::of(&output).map_err(|reason| format!("{reason}: {}", reason.tail()))?;
+        match (answer.get("fixed"), answer.get("fault")) {
+            (Some(fixed), _) => Ok(fixed.to_owned()),
+            (None, Some(fault)) => Err(fault.to_owned()),
+            (None, None) => Err("the host's answer cannot be read".to_owned()),
+        }
+    }
+
     /// Runs preflight on a host, on its way to `to` where there is one.
     pub(crate) async fn look(&self, host: &Host, to: Option<&Resolved>) -> Result<Look, CliError> {
         let plan = self.plan_to_look(host, to)?;

@@ -21,7 +21,8 @@ scenarios!(
     without_one_the_host_waits_for_a_resume,
     a_host_whose_rights_allow_none_says_so,
     a_unit_of_the_user_has_one_of_the_user,
-    another_database_waits_until_it_has_acted
+    another_database_waits_until_it_has_acted,
+    what_one_left_behind_is_taken_away
 );
 
 /// The least that can be configured, so that the tests need not wait for long.
@@ -51,6 +52,27 @@ fn abandoned(origin: &Origin, operator: &Operator) -> String {
     update.wait("the restart is over", || operator.was("update/Verify#1"));
     update.kill();
     second
+}
+
+fn what_one_left_behind_is_taken_away() {
+    let (origin, host, v1) = usual();
+    let operator = hasty(&host);
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(3)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(&host, "v2", 1);
+    // While it is needed, it stays.
+    let bob = hasty(&host);
+    bob.run(&["check", "web-1", "--fix"]).ended(7, &["nothing was taken away: held by"]);
+    let unit = host.root("ls /etc/systemd/system/uphaul-switch-*").ok();
+    let text = host.root(&format!("cat {unit}")).ok();
+    update.end().ended(0, &["updated"]);
+    no_switch(&host);
+    host.root(&format!("cat >{unit} <<'END'\n{text}\nEND\nsystemctl daemon-reload; systemctl enable {unit}"))
+        .ok();
+    operator.run(&["check", "web-1"]).ended(0, &["was left behind", "check --fix"]);
+    operator.run(&["check", "web-1", "--fix"]).ended(0, &["took away uphaul-switch-"]);
+    no_switch(&host);
+    operator.is_updated(&host, &v1, &v2);
 }
 
 /// What a resume makes of a host that has gone back by itself.

@@ -7,7 +7,7 @@
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `U_ACTION` | `preflight`, `resolve`, `release`, or the action of a step: `record`, `fetch`, `checkout`, `install`, `restart`, `verify`, `arm`, `confirm` |
+//! | `U_ACTION` | `preflight`, `resolve`, `fix`, `release`, or the action of a step: `record`, `fetch`, `checkout`, `install`, `restart`, `verify`, `arm`, `confirm` |
 //! | `U_STEP` | the name of the job: `prepare-Record`, `update-Fetch`, ..., `rollback-Verify`; `release` |
 //! | `U_PHASE` | `prepare`, `update` or `rollback` |
 //! | `U_RUN`, `U_FENCE` | the run, and the fencing number or `new` |
@@ -50,6 +50,7 @@ const INSTALL: &str = include_str!("sh/install.sh");
 const RESTART: &str = include_str!("sh/restart.sh");
 const PREFLIGHT: &str = include_str!("sh/preflight.sh");
 const RESOLVE: &str = include_str!("sh/resolve.sh");
+const FIX: &str = include_str!("sh/fix.sh");
 
 /// The longest that the units' own limits may make a restart, in seconds; systemd's default is 180.
 pub const RESTART_LIMIT_MAX_S: u32 = 900;
@@ -164,6 +165,12 @@ pub fn resolve(plan: &Plan, context: &Context<'_>, reference: &RefName) -> Remot
     env.insert("U_GIT_S".into(), plan.limits.git_s.to_string());
     env.insert("U_TARGET".into(), String::new());
     remote(plan, [LIB, RESOLVE].concat(), env, 4 * plan.limits.git_s + 30)
+}
+
+/// The command that takes away what the dead-man's switch of a run that is over left behind. It answers `fixed`, or
+/// `fault` with what stands against it.
+pub fn fix(plan: &Plan, context: &Context<'_>) -> RemoteCommand {
+    remote(plan, [LIB, FIX].concat(), values(plan, context, "fix"), 90)
 }
 
 fn remote(plan: &Plan, script: String, env: BTreeMap<String, String>, timeout_s: u32) -> RemoteCommand {

@@ -78,6 +78,6 @@ impl Order {
 
     /// Whether it only reads.
     pub(crate) fn only_reads(&self) -> bool {
-        matches!(self.action.as_str(), "preflight" | "resolve")
+        matches!(self.action.as_str(), "preflight" | "resolve" | "fix")
     }
 }
