@@ -34,8 +34,15 @@ kill_groups() {
             [ ! -d "$h/$name" ] || find "$h/$name" -name cgroup.procs -exec cat {} + 2>/dev/null
         done | sort -un | grep -vx -e 0 -e $$)
         [ -n "$pids" ] || return 0
-        # shellcheck disable=SC2086 # a list of numbers
-        kill -KILL $pids 2>/dev/null
+        # The kernel kills a group as a whole, where it can.
+        for h in $(hierarchies); do
+            [ ! -w "$h/$name/cgroup.kill" ] || echo 1 2>/dev/null >"$h/$name/cgroup.kill"
+        done
+        # With many hosts at work an id is somebody else's soon after its process has ended (seen: a job of another host
+        # was killed), so each is looked at right before.
+        for pid in $pids; do
+            if grep -qs "/$name\(/\|\$\)" "/proc/$pid/cgroup"; then kill -KILL "$pid" 2>/dev/null; fi
+        done
         tries=$((tries + 1))
         sleep 0.05 # the kernel tells nobody but the parent
     done

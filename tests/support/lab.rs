@@ -92,12 +92,18 @@ fn ready() -> &'static Result<PathBuf, String> {
             ));
         }
         // The default, 128, is used up by about 20 hosts. Where it cannot be raised, a few still run.
-        let limit = "/proc/sys/fs/inotify/max_user_instances";
-        let now = std::fs::read_to_string(limit).ok().and_then(|n| n.trim().parse::<u32>().ok());
-        if now.is_some_and(|n| n < 8192) {
-            let _ = std::fs::write(limit, "8192");
-        }
+        raise("/proc/sys/fs/inotify/max_user_instances", 8192);
+        // All hosts share the machine's process ids: with few of them, one is somebody else's soon after its end.
+        raise("/proc/sys/kernel/pid_max", 4_194_304);
         slot::sweep();
         Ok(PathBuf::from(built.stdout.trim()))
     })
+}
+
+/// Raises a limit of the kernel, where it is lower and where that is allowed.
+fn raise(limit: &str, to: u32) {
+    let now = std::fs::read_to_string(limit).ok().and_then(|n| n.trim().parse::<u32>().ok());
+    if now.is_some_and(|n| n < to) {
+        let _ = std::fs::write(limit, to.to_string());
+    }
 }
