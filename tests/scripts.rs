@@ -16,6 +16,8 @@ use uphaul_tests::rig::Rig;
 mod odd;
 #[path = "scripts/plan.rs"]
 mod plan;
+#[path = "scripts/switch.rs"]
+mod switch;
 
 /// Runs the words of a command as a login of the rig would.
 fn run(rig: &Rig, words: &RemoteCommand) -> Answer {

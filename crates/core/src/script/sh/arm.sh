@@ -30,7 +30,7 @@ percent() { printf '%s' "$1" | sed 's/%/%%/g'; }
 words() { percent "$1" | sed 's/[\\"]/\\&/g; s/\$/$$/g'; }
 said=$(
   {
-    printf 'd=%s u=%s o=%s\n' "$(quoted "$unit_dir")" "$(quoted "$unit")" "$of_user"
+    printf 'd=%s u=%s o=%s w=%s\n' "$(quoted "$unit_dir")" "$(quoted "$unit")" "$of_user" "$wants"
     printf '%s\n' 'mkdir -p "$d" && cat >"$d/$u.new" <<'\''UNIT'\'' && sync "$d/$u.new" && mv -f "$d/$u.new" "$d/$u" && sync "$d" &&'
     cat <<END
 [Unit]
@@ -49,7 +49,7 @@ WantedBy=$wants
 UNIT
 END
     cat <<'END'
-systemctl $o daemon-reload && systemctl $o enable --quiet "$u" && systemctl $o restart "$u" && exit 0
+systemctl $o daemon-reload && systemctl $o enable --quiet "$u" && { sync "$d/$w.wants" 2>/dev/null || sync; } && systemctl $o restart "$u" && exit 0
 code=$?
 rm -f "$d/$u.new" "$d/$u"; systemctl $o daemon-reload
 exit $code

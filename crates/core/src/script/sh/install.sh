@@ -1,21 +1,36 @@
 # The folders of service.keep, as they are before any install of this run: the way back needs no network. Copies, since
 # an installer may write into a file that two names share; where the file system can, they share their blocks.
 K=$U_STATE/keep
+# A link counts wherever it leads: from the place of the copy that may be nowhere.
+there() { [ -e "$1" ] || [ -L "$1" ]; }
 keep_folders() {
   [ -n "$U_KEEP" ] && [ ! -e "$kept/kept" ] || return 0
   rm -rf -- "$K" && mkdir -p "$K" || return 1
   printf '%s\n' "$U_KEEP" | { _n=0; while IFS= read -r _d; do
     _n=$((_n + 1))
-    [ ! -e "$U_DIR/$_d" ] || cp -a --reflink=auto -- "$U_DIR/$_d" "$K/$_n" || exit 1
+    there "$U_DIR/$_d" || continue
+    cp -a --reflink=auto -- "$U_DIR/$_d" "$K/$_n" || exit 1
   done; } || return 1
+  # After a power cut the mark without the files would lead to empty ones.
+  sync -f "$K" 2>/dev/null || sync
   : >"$kept/kept"
+}
+# The tracked files of a kept folder $1: the copy was made at the target, and the way back is to what HEAD is now, with
+# the edits by hand that its checkout has put back.
+put_tracked() {
+  g diff --name-only --no-renames --diff-filter=A -z HEAD "$U_TARGET" -- ":(literal)$1" |
+    tr '\0\n' '\n?' | while IFS= read -r _f; do rm -f -- "$U_DIR/$_f"; done || return 1
+  [ -n "$(g ls-files -- ":(literal)$1" | head -n 1)" ] || return 0
+  _from=HEAD; if [ -s "$kept/edits" ] && [ ! -e "$kept/edits_failed" ]; then _from=$(cat "$kept/edits"); fi
+  g checkout --quiet "$_from" -- ":(literal)$1" && g reset --quiet HEAD -- ":(literal)$1"
 }
 put_kept_back() {
   [ "$U_PHASE" = rollback ] && [ -e "$kept/kept" ] || return 1
   printf '%s\n' "$U_KEEP" | { _n=0; while IFS= read -r _d; do
     _n=$((_n + 1))
     rm -rf -- "$U_DIR/$_d" || exit 1
-    [ ! -e "$K/$_n" ] || { mkdir -p -- "$(dirname -- "$U_DIR/$_d")" && cp -a --reflink=auto -- "$K/$_n" "$U_DIR/$_d"; } || exit 1
+    ! there "$K/$_n" || { mkdir -p -- "$(dirname -- "$U_DIR/$_d")" && cp -a --reflink=auto -- "$K/$_n" "$U_DIR/$_d"; } || exit 1
+    put_tracked "$_d" || exit 1
   done; }
 }
 # A way back is not given up for it.

@@ -26,7 +26,9 @@ read_claim "$S"
 acted=''
 case $s_run:$s_state in "$U_RUN:reverting" | "$U_RUN:reverted" | "$U_RUN:failed") acted=1 ;; esac
 # Who drove until the switch acted is not overtaken by anybody: it is told, and gets a number of its own.
-if [ -n "$acted" ] && [ "$U_FENCE" = "$s_before" ] && [ "$c_fence" = "$s_fence" ]; then U_FENCE=new; fi
+# Where that answer was lost, the number after the switch's is its own.
+ours() { [ "$c_fence" -gt "$s_fence" ] && [ "$c_run:$c_owner" = "$U_RUN:$U_OWNER" ] && [ "$U_SEQ" -ge "$c_seq" ]; }
+if [ -n "$acted" ] && [ "$U_FENCE" = "$s_before" ] && { [ "$c_fence" = "$s_fence" ] || ours; }; then U_FENCE=new; fi
 ttl=$((U_LIMIT + 90))
 write_ours() { write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" "$U_OWNER" "$U_SEQ"; }
 fenced() { say state fenced; say by "$1"; exit 0; }
@@ -74,15 +76,32 @@ put_off "$S" 30 || [ "$U_PHASE" = rollback ] ||
   { say state refused; say why "$S/switch/deadline cannot be written (disk full?)"; exit 0; }
 told() { say state reverted; say by "$s_note"; exit 0; }
 if [ -n "$acted" ] && { [ "$U_ACTION" = confirm ] || [ "$U_KNOWS_REVERTED" != 1 ]; }; then told; fi
+# An Arm that failed ends its run, so it leaves nothing that acts. Under the lock, and not where another driver drives.
+unset_switch() {
+  [ "$U_ACTION" = arm ] && [ "$(cat "$J/rc" 2>/dev/null)" != 0 ] || return 0
+  exec 9>>"$S/lock"; flock -w "$U_WAIT_S" 9 || return 0
+  read_switch "$S"
+  case $s_run:$s_state in "$U_RUN:reverting" | "$U_RUN:reverted" | "$U_RUN:failed") told ;; esac
+  read_claim "$S"
+  [ "$s_run:$s_state:$c_fence" = "$U_RUN:armed:$U_FENCE" ] || return 0
+  rm -f "$S/switch/state" "$S/switch/vars"
+  drop_switch
+}
+# From the mark on, a Confirm has done what it is for; only the tidying up was cut off.
+confirmed() {
+  [ "$U_ACTION" = confirm ] || return 1
+  read_switch "$S"; [ "$s_run:$s_state" = "$U_RUN:confirmed" ] && ! grep -qs '^fenced=' "$J/result"
+}
 report() {
   # A job that the switch was quicker than.
   if grep -qs '^fenced=' "$J/result"; then
     read_switch "$S"; case $s_run:$s_state in "$U_RUN:reverting" | "$U_RUN:reverted" | "$U_RUN:failed") told ;; esac
   fi
+  unset_switch
   say state done
   say boot "$(cat "$J/boot" 2>/dev/null)"
   say now "$(boot)"
-  say rc "$(cat "$J/rc")"
+  if confirmed; then say rc 0; else say rc "$(cat "$J/rc")"; fi
   sed -n 's/^\([a-z_]*=\)/\1/p' "$J/result" 2>/dev/null | head -n 64
   printf -- '--\n'
   { cat "$J/out" "$J/more"; } 2>/dev/null | tail -c 8192
@@ -96,6 +115,8 @@ if [ -s "$J/rc" ] && ! grep -qs '^notbegun=' "$J/result"; then
   *) put_off "$S" 0; report; exit 0 ;;
   esac
 fi
+# What a try of Arm that was ended left is armed anew, or is not there at all.
+if [ "$U_ACTION" = arm ]; then read_switch "$S"; [ "$s_run" != "$U_RUN" ] || rm -f "$S/switch/state"; fi
 rm -rf -- "$J" && mkdir -p "$J/turn" || { say state refused; say why "$J cannot be made (disk full?)"; exit 0; }
 token=$(boot | cut -c 1-8)-$(up)-$$
 U_TOKEN=$token U_STATE=$S U_JOB=$J U_FENCE=$U_FENCE
@@ -128,6 +149,8 @@ done
 exec 8>>"$J/alive"
 flock -s -w "$((U_LIMIT + 90))" 8 || { say state died; say why "the job did not end within $((U_LIMIT + 90)) s"; exit 0; }
 if [ -s "$J/rc" ]; then report; exit 0; fi
+unset_switch
+if confirmed; then say state done; say rc 0; exit 0; fi
 say state died; say why 'the job ended without a result (killed, out of memory, or the disk is full)'
 printf -- '--\n'; cat "$J/out" 2>/dev/null | tail -c 8192
 exit 0

@@ -1,0 +1,149 @@
+//! What a runner makes of a dead-man's switch, and what is kept for the way back. The state of the switch is written by
+//! hand here: there is no systemd to run one. (On real hosts: crates/cli/tests/hosts/switch.rs.)
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use uphaul_core::plan::Deadman;
+
+use super::*;
+
+fn armed(rig: &Rig) -> Hand<'_> {
+    let mut hand = Hand::new(rig, "v2", 1);
+    hand.plan.deadman = Some(Deadman { window_s: 300 });
+    hand
+}
+
+fn state_file(rig: &Rig) -> PathBuf {
+    rig.checkout().join(".git/uphaul/switch/state")
+}
+
+fn switch(rig: &Rig, run: &RunId, state: &str, fence: u64, before: u64) {
+    std::fs::create_dir_all(state_file(rig).parent().unwrap()).unwrap();
+    let text = format!("state={state}\nrun={run}\nfence={fence}\nbefore={before}\nnote=went back\n");
+    std::fs::write(state_file(rig), text).unwrap();
+}
+
+/// The result of a job that came to an end before its runner asked.
+fn ended(rig: &Rig, run: &RunId, step: &str, code: &str) {
+    let job = rig.checkout().join(format!(".git/uphaul/jobs/{run}.{step}"));
+    std::fs::create_dir_all(&job).unwrap();
+    std::fs::write(job.join("rc"), code).unwrap();
+}
+
+fn number(rig: &Rig, number: u64) {
+    let claim = rig.checkout().join(".git/uphaul/claim");
+    let text = std::fs::read_to_string(&claim).unwrap();
+    let text: Vec<String> = text
+        .lines()
+        .map(|line| if line.starts_with("fence=") { format!("fence={number}") } else { line.to_owned() })
+        .collect();
+    std::fs::write(claim, text.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn an_arm_that_failed_leaves_nothing_that_acts() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    hand.up_to(UpdateStep::Fetch);
+    // Its job had armed when it was killed.
+    switch(&rig, &hand.run, "armed", 0, 0);
+    ended(&rig, &hand.run, "update-Arm", "137");
+    let back = Action::Arm(rig.revision("v1"));
+    let told = hand.send(Step::Update(UpdateStep::Arm), back);
+    assert!(matches!(told, Input::Failed(_)), "{told:?}");
+    assert!(!state_file(&rig).exists(), "the run is over, and its switch would act");
+}
+
+#[test]
+fn a_switch_that_acted_is_told_of_though_its_arm_failed() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    hand.up_to(UpdateStep::Fetch);
+    let before = hand.fence.unwrap().0;
+    switch(&rig, &hand.run, "reverted", before + 1, before);
+    number(&rig, before + 1);
+    ended(&rig, &hand.run, "update-Arm", "137");
+    let back = Action::Arm(rig.revision("v1"));
+    assert_eq!(hand.send(Step::Update(UpdateStep::Arm), back), Input::HostReverted);
+    assert!(state_file(&rig).exists());
+}
+
+#[test]
+fn a_confirm_that_was_cut_off_after_its_mark_has_confirmed() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    hand.up_to(UpdateStep::Fetch);
+    switch(&rig, &hand.run, "confirmed", 0, 0);
+    ended(&rig, &hand.run, "update-Confirm", "124");
+    let told = hand.send(Step::Update(UpdateStep::Confirm), Action::Confirm);
+    assert_eq!(told, Input::Succeeded(Observation::Nothing));
+    // One that failed before the mark has not.
+    let mut other = armed(&rig);
+    other.run = hand.run.clone();
+    other.seq = Seq(2);
+    switch(&rig, &hand.run, "armed", 0, 0);
+    ended(&rig, &hand.run, "rollback-Confirm", "3");
+    let told = other.send(Step::Rollback(RollbackStep::Confirm), Action::Confirm);
+    assert!(matches!(told, Input::Failed(_)), "{told:?}");
+}
+
+#[test]
+fn who_did_not_hear_that_the_host_went_back_is_told_again() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    hand.up_to(UpdateStep::Fetch);
+    let fence = hand.fence;
+    let before = fence.unwrap().0;
+    switch(&rig, &hand.run, "reverted", before + 1, before);
+    number(&rig, before + 1);
+    for _ in 0..3 {
+        // The connection was lost before the answer came, with the number in it.
+        hand.fence = fence;
+        assert_eq!(hand.update(UpdateStep::Checkout), Input::HostReverted);
+    }
+    let mut next = armed(&rig);
+    next.seq = Seq(4);
+    assert_eq!(next.update(UpdateStep::Checkout), Input::HostReverted);
+    hand.fence = fence;
+    let told = hand.update(UpdateStep::Checkout);
+    assert!(matches!(told, Input::Superseded { .. }), "a later driver has the run: {told:?}");
+}
+
+/// An install that works on the way there alone, and on the way back has removed `folder` before it fails.
+fn fails_on_the_way_back(folder: &str) -> String {
+    format!("cp version .installed; [ \"$(cat version)\" = v2 ] || {{ rm -rf {folder}; exit 1; }}")
+}
+
+#[track_caller]
+fn goes_back(hand: &mut Hand<'_>) {
+    hand.up_to(UpdateStep::Restart);
+    for step in [RollbackStep::Checkout, RollbackStep::Install, RollbackStep::Restart, RollbackStep::Verify] {
+        assert_eq!(hand.rollback(step), Input::Succeeded(Observation::Nothing), "{step:?}");
+    }
+}
+
+#[test]
+fn a_kept_folder_that_is_a_link_comes_back() {
+    let rig = Rig::new();
+    let shared = rig.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::write(shared.join("module"), "x").unwrap();
+    symlink("../shared", rig.checkout().join("modules")).unwrap();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.service.keep = vec!["modules".parse().unwrap()];
+    hand.plan.service.install = fails_on_the_way_back("modules").parse().unwrap();
+    goes_back(&mut hand);
+    assert!(rig.checkout().join("modules/module").exists());
+}
+
+#[test]
+fn tracked_files_of_a_kept_folder_are_those_of_the_previous_commit() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.service.keep = ["only-in-v2", "package"].map(|path| path.parse().unwrap()).into();
+    hand.plan.service.install = fails_on_the_way_back("only-in-v2 package").parse().unwrap();
+    goes_back(&mut hand);
+    assert!(!rig.checkout().join("only-in-v2/file").exists(), "a file of the target is back");
+    assert_eq!(std::fs::read_to_string(rig.checkout().join("package")).unwrap(), "1");
+}
