@@ -19,7 +19,7 @@ rm -rf -- "$W.new" && mkdir -p "$W.new" && chmod 700 "$W.new" || fail "$W.new ca
   unset U_LIB U_SHARED U_SWITCH U_REVERT_CHECKOUT U_REVERT_INSTALL U_REVERT_RESTART U_BODY U_JOB_TEXT U_JOB U_TOKEN
   U_PHASE=rollback U_STEP=switch U_TO=$(cat "$kept/previous")
   export U_PHASE U_STEP U_TO
-  export -p >"$W.new/vars" && [ -s "$W.new/vars" ]
+  export -p >"$W.new/vars" && [ -s "$W.new/vars" ] && : >"$W.new/try1" && : >"$W.new/try2" && : >"$W.new/try3"
 ) || fail "$W.new cannot be written (disk full?)"
 rm -rf -- "$W" && mv "$W.new" "$W" || fail "$W cannot be made"
 put=$((U_LIMIT + 60)); [ "$put" -ge "$U_WINDOW" ] || put=$U_WINDOW

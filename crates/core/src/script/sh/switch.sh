@@ -24,7 +24,9 @@ while :; do
   if flock -w 600 9 && due; then break; fi
   exec 9>&-
 done
-tries=$(($(cat "$W/tries" 2>/dev/null) + 1))
+# Each try takes a file away, which needs no room on the disk.
+tries=1
+while [ "$tries" -le 3 ] && [ ! -e "$W/try$tries" ]; do tries=$((tries + 1)); done
 read_claim "$S"
 before=$c_fence
 [ "$s_state" != reverting ] || before=$s_before
@@ -36,7 +38,7 @@ if [ "$tries" -gt 3 ]; then
   write_claim "$c_fence" "$U_RUN" -1 "$c_over" "$by" "$c_seq"
   over
 fi
-printf '%s\n' "$tries" >"$W/tries"
+rm -f "$W/try$tries"
 fence=$((c_fence + 1))
 write_claim "$fence" "$U_RUN" 3600 "$c_over" "$by" "$c_seq"
 mark_switch reverting "$U_RUN" "$fence" "$before" "its try $tries, $(up) s after the boot, was cut off"
@@ -71,7 +73,7 @@ failed=''
 if back; then
   # The switch never proves health: a driver does, from what it finds.
   rm -f "$kept/restart.rollback" "$kept/restart.update" "$kept/invocations.rollback" "$kept/invocations.update"
-  mark_switch reverted "$U_RUN" "$fence" "$before" "went back to $U_TO at try $tries, $(up) s after the boot $(boot | cut -c 1-8)"
+  mark_switch reverted "$U_RUN" "$fence" "$before" "went back to $U_TO at try $tries, $(up) s after the boot $(boot | cut -c 1-8)" || exit 1
   write_claim "$fence" "$U_RUN" -1 "$c_over" "$by" "$c_seq"
   exec 9>&-; over
 fi
