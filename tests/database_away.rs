@@ -142,7 +142,7 @@ fn one(record: RunRecord, lease: uphaul_store::LeaseToken) -> Drive {
         connect_timeout: Duration::from_secs(5),
     };
     let (owner, reconnect) = ("ana@desk".into(), Duration::ZERO);
-    Drive { record, lease, target, owner, settled: Vec::new(), reconnect }
+    Drive { record, lease, target, owner, settled: Vec::new(), reconnect, called_off: None }
 }
 
 /// Counts the transitions that are told, and kills the server at some of them.

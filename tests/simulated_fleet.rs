@@ -54,7 +54,15 @@ fn one(journal: &MemoryJournal, name: &str) -> Drive {
     };
     let owner = "ann@desk (pid 7)".into();
     let reconnect = Duration::from_secs(30);
-    Drive { record: journal.record(), lease: journal.lease(), target, owner, settled: Vec::new(), reconnect }
+    Drive {
+        record: journal.record(),
+        lease: journal.lease(),
+        target,
+        owner,
+        settled: Vec::new(),
+        reconnect,
+        called_off: None,
+    }
 }
 
 fn two_versions() -> MockFleet {

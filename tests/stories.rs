@@ -9,7 +9,7 @@ use uphaul_exec_local::LocalExecutor;
 use uphaul_tests::faults::{Fault, Faults};
 use uphaul_tests::rig::{LoginExecutor, Rig};
 use uphaul_tests::simulated::SimulatedHost;
-use uphaul_tests::story::{HostSide, story, story_with};
+use uphaul_tests::story::{HostSide, story, story_called_off, story_with};
 
 struct RigHost(Rig);
 
@@ -39,6 +39,52 @@ async fn tell_simulated(title: &str, faults: &[(&str, Fault)]) -> String {
     let host = SimulatedHost::new();
     let plan = host.plan("v2");
     story(title, Arc::new(host), plan, faults).await
+}
+
+async fn tell_called_off(title: &str, faults: &[(&str, Fault)]) -> String {
+    let rig = Rig::new();
+    let (plan, by) = (rig.plan("v2"), rig.revision("v1"));
+    story_called_off(title, Arc::new(RigHost(rig)), plan, faults, by).await
+}
+
+async fn tell_called_off_simulated(title: &str, faults: &[(&str, Fault)]) -> String {
+    let host = SimulatedHost::new();
+    let (plan, by) = (host.plan("v2"), host.plan("v1").target);
+    story_called_off(title, Arc::new(host), plan, faults, by).await
+}
+
+/// Runs that are resumed by somebody who wants another target.
+macro_rules! called_off {
+    ($($name:ident: $title:literal, [$(($job:literal, $fault:ident)),* $(,)?];)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let told = tell_called_off($title, &[$(($job, Fault::$fault)),*]).await;
+                snapshot(stringify!($name), $title, &told);
+            }
+        )*
+        mod called_off_simulated {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let told = tell_called_off_simulated($title, &[$(($job, Fault::$fault)),*]).await;
+                    snapshot(stringify!($name), $title, &told);
+                }
+            )*
+        }
+    };
+}
+
+called_off! {
+    called_off_in_record: "called off before anything was touched", [("prepare-Record", CrashAfter)];
+    called_off_in_fetch: "called off while it fetched: aborted", [("update-Fetch", CrashAfter)];
+    called_off_before_the_checkout: "called off before its checkout was begun", [("update-Checkout", CrashBefore)];
+    called_off_in_the_install: "called off in the install", [("update-Install", CrashAfter)];
+    called_off_after_the_restart: "called off when the target runs and is not proved", [("update-Restart", CrashAfter)];
+    called_off_while_away: "called off when its host is back", [("update-Install", AwayAfter)];
+    called_off_on_its_way_back: "called off on its way back: it goes on",
+        [("update-Verify", FailAfter), ("rollback-Install", CrashAfter)];
 }
 
 macro_rules! stories {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use uphaul_core::plan::Deadman;
 use uphaul_exec_mock::{Cut, Fault, Moment, What};
+use uphaul_tests::faults::Fault as CrashAt;
 use uphaul_tests::simulated::SimulatedHost;
-use uphaul_tests::story::story;
+use uphaul_tests::story::{story, story_called_off};
 
 async fn tell(name: &str, title: &str, faults: &[(&str, What)]) {
     let host = SimulatedHost::new();
@@ -18,6 +19,30 @@ async fn tell(name: &str, title: &str, faults: &[(&str, What)]) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, description => title }, {
         insta::assert_snapshot!(name, told);
     });
+}
+
+/// A run that is resumed by somebody who wants another target; the controller has died at this job.
+async fn tell_called_off(name: &str, title: &str, job: &str, crash: CrashAt) {
+    let host = SimulatedHost::new();
+    let mut plan = host.plan("v2");
+    plan.deadman = Some(Deadman { window_s: 300 });
+    let by = host.plan("v1").target;
+    let told = story_called_off(title, Arc::new(host), plan, &[(job, crash)], by).await;
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, description => title }, {
+        insta::assert_snapshot!(name, told);
+    });
+}
+
+#[tokio::test]
+async fn called_off_while_it_is_set() {
+    let title = "called off while its switch is being set: it is set first, so that it is known";
+    tell_called_off("switch_called_off_in_arm", title, "update-Arm", CrashAt::CrashAfter).await;
+}
+
+#[tokio::test]
+async fn called_off_while_it_is_disarmed() {
+    let title = "called off when it is proved, and its switch may be disarmed: it is updated";
+    tell_called_off("switch_called_off_in_confirm", title, "update-Confirm", CrashAt::CrashBefore).await;
 }
 
 fn fails(moment: Moment) -> What {

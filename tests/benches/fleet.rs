@@ -98,9 +98,19 @@ async fn one(store: Store, ports: Ports, mut plan: Plan, host: HostName) -> (u32
         connect_timeout,
     };
     let (owner, reconnect) = ("bench".to_owned(), Duration::ZERO);
-    let end =
-        drive(&ports, Drive { record, lease: lease.clone(), target, owner, settled: Vec::new(), reconnect })
-            .await;
+    let end = drive(
+        &ports,
+        Drive {
+            record,
+            lease: lease.clone(),
+            target,
+            owner,
+            settled: Vec::new(),
+            reconnect,
+            called_off: None,
+        },
+    )
+    .await;
     store.release(&lease).await.expect("a database");
     let run = store.run(&id).await.expect("a database").expect("the run");
     (run.record.seq.0, end)

@@ -118,6 +118,7 @@ fn came_back(input: &Input) -> String {
         Input::Succeeded(Observation::Rebooted) => "rebooted since the restart".into(),
         Input::Succeeded(Observation::Unarmed { .. }) => "ok, without a switch".into(),
         Input::Succeeded(Observation::Nothing) => "ok".into(),
+        Input::Failed(Reason::CalledOff { .. }) => "not begun: called off".into(),
         Input::Failed(reason) => format!("FAILED {}", reason_line(reason)),
         Input::Interrupted => "LOST, reached again".into(),
         Input::Unreachable { detail } => format!("LOST, {detail}"),
@@ -132,6 +133,7 @@ fn reason_line(reason: &Reason) -> String {
             problems.iter().map(|problem| problem.code.clone()).collect::<Vec<_>>().join(", ")
         }
         Reason::NotProved { .. } => "not proved".into(),
+        Reason::CalledOff { .. } => "called off for another target".into(),
         Reason::Held { .. }
         | Reason::Exited { .. }
         | Reason::TimedOut { .. }
@@ -173,6 +175,30 @@ pub async fn story(title: &str, host: Arc<dyn HostSide>, plan: Plan, planned: &[
 /// # Panics
 /// Where the run comes to no end.
 pub async fn story_with(title: &str, host: Arc<dyn HostSide>, plan: Plan, faults: Arc<Faults>) -> String {
+    story_until(title, host, plan, faults, None).await
+}
+
+/// The story of a run that is called off, for another target, by whoever resumes it.
+///
+/// # Panics
+/// Where the run comes to no end.
+pub async fn story_called_off(
+    title: &str,
+    host: Arc<dyn HostSide>,
+    plan: Plan,
+    planned: &[(&str, Fault)],
+    by: Revision,
+) -> String {
+    story_until(title, host, plan, Faults::plan(planned), Some(by)).await
+}
+
+async fn story_until(
+    title: &str,
+    host: Arc<dyn HostSide>,
+    plan: Plan,
+    faults: Arc<Faults>,
+    called_off: Option<Revision>,
+) -> String {
     let journal = Arc::new(MemoryJournal::new(plan.clone()));
     let told = Mutex::new(Told::default());
     let teller = Arc::new(Teller { host: host.clone(), plan: plan.clone(), faults: faults.clone(), told });
@@ -188,12 +214,12 @@ pub async fn story_with(title: &str, host: Arc<dyn HostSide>, plan: Plan, faults
     let before = host.versions();
     for driver in 0..DRIVERS_MAX {
         if driver > 0 {
-            teller.remark("resume");
+            teller.remark(if called_off.is_some() { "resume, for another target" } else { "resume" });
         }
         tokio::select! {
             biased;
             () = faults.crash.notified() => teller.crashed(),
-            end = drive(&ports, one(&journal, &plan)) => match end {
+            end = drive(&ports, one(&journal, &plan, called_off.clone().filter(|_| driver > 0))) => match end {
                 DriveEnd::Ended(State::Finished(_)) => break,
                 DriveEnd::Ended(State::Parked(_)) => { teller.remark("the host is back"); faults.heal(); }
                 other => panic!("{title}: {other:?}"),
@@ -211,7 +237,7 @@ pub async fn story_with(title: &str, host: Arc<dyn HostSide>, plan: Plan, faults
     )
 }
 
-fn one(journal: &MemoryJournal, plan: &Plan) -> Drive {
+fn one(journal: &MemoryJournal, plan: &Plan, called_off: Option<Revision>) -> Drive {
     let target = Target {
         name: plan.host.name.clone(),
         address: plan.host.address.clone(),
@@ -227,6 +253,7 @@ fn one(journal: &MemoryJournal, plan: &Plan) -> Drive {
         owner: "ann@desk (pid 7)".into(),
         settled: Vec::new(),
         reconnect: Duration::ZERO,
+        called_off,
     }
 }
 

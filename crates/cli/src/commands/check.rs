@@ -43,17 +43,20 @@ pub(crate) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, CliE
         Some(reference) => Some(engine.resolve(&hosts, reference).await?),
         None => None,
     };
-    if args.fix {
-        for host in &hosts {
-            let told = engine.fix(host).await.unwrap_or_else(|why| format!("nothing was taken away: {why}"));
-            context.output.message(format!("{}: {told}", host.name));
-        }
+    let mut fixed = Exit::Done;
+    for host in hosts.iter().filter(|_| args.fix) {
+        let told = engine.fix(host).await.unwrap_or_else(|why| {
+            // What was asked for was not done, also where the host is free by the time it is looked at.
+            fixed = Exit::Aborted;
+            format!("nothing was taken away: {why}")
+        });
+        context.output.message(format!("{}: {told}", host.name));
     }
     let seen = look_at_all(&engine, hosts, to).await;
     let exits: Vec<Exit> = seen.iter().map(|(host, look)| show(context, host, look)).collect();
     let well = exits.iter().filter(|exit| **exit == Exit::Done).count();
     context.output.message(format!("{well} of {} can be updated", seen.len()));
-    Ok(exits.into_iter().max().unwrap_or(Exit::Done))
+    Ok(exits.into_iter().max().unwrap_or(Exit::Done).max(fixed))
 }
 
 /// Looks at all hosts, some at a time.

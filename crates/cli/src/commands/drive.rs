@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use uphaul_core::driver::{StopHandle, StopLevel, stop_pair};
+use uphaul_core::driver::{Stop, StopHandle, StopLevel, stop_pair};
 use uphaul_core::ids::HostName;
 use uphaul_store::Outage;
 
@@ -45,20 +45,32 @@ pub(crate) async fn drive_all(
     job: Job,
 ) -> Result<Exit, CliError> {
     engine.store.check_writable("begin")?;
-    let progress = Progress::new(&context.output, hosts.len());
     let (handle, stop) = stop_pair();
     let signals = tokio::spawn(listen(handle, context.output.clone()));
+    let exit = drive_until(context, engine, hosts, job, &stop).await;
+    signals.abort();
+    Ok(exit)
+}
+
+/// The same under a stop of the caller's.
+pub(super) async fn drive_until(
+    context: &Context,
+    engine: &Engine,
+    hosts: Vec<HostName>,
+    job: Job,
+    stop: &Stop,
+) -> Exit {
+    let progress = Progress::new(&context.output, hosts.len());
     let ended = progress.clone();
     let done = move |end: &RunEnd| ended.host(&end.host).end(end);
     let told = progress.clone();
     let outage = Box::new(move |outage: Outage<'_>| told.outage(outage));
-    let ends = engine.work(hosts, job, Arc::new(progress.clone()), &stop, outage, done).await;
-    signals.abort();
-    Ok(progress.finish(&ends))
+    let ends = engine.work(hosts, job, Arc::new(progress.clone()), stop, outage, done).await;
+    progress.finish(&ends)
 }
 
 /// Ctrl-C, SIGTERM or SIGHUP: once to begin no new host, twice to stop at once.
-async fn listen(handle: StopHandle, output: Output) {
+pub(super) async fn listen(handle: StopHandle, output: Output) {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let mut streams: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
     loop {

@@ -18,6 +18,7 @@ mod status;
 mod unlock;
 mod update;
 mod version;
+mod watch;
 
 use clap::Subcommand;
 use uphaul_store::StoreError;

@@ -30,6 +30,7 @@ pub use backend::Backend;
 pub(crate) use backend::{Chosen, Rule, rule_key};
 pub use database::DatabaseUrl;
 pub(crate) use database::mask;
+pub(crate) use duration::{parse as parse_seconds, show as show_seconds};
 pub(crate) use environment::variable_of;
 pub(crate) use file::{FILE_NAME, line_of};
 pub(crate) use origin::Origin;
@@ -94,6 +95,9 @@ pub struct FleetLimits {
     pub lease_s: u32,
     /// How long a lost host is tried before its run is parked, in seconds.
     pub reconnect_s: u32,
+    /// How long `resume --watch` takes a run up by itself after it was left in the middle, in seconds. Later the run stays
+    /// as it is until somebody asks.
+    pub catch_up_s: u32,
     /// How long a driver waits for a database that is away, in seconds; it performs nothing meanwhile.
     pub database_wait_s: u32,
 }

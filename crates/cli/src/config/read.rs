@@ -172,6 +172,7 @@ impl<'a> Reader<'a> {
             connection_starts: self.count("limits.connection_starts")?,
             lease_s: self.seconds("limits.lease")?,
             reconnect_s: self.seconds("limits.reconnect")?,
+            catch_up_s: self.seconds("limits.catch_up")?,
             database_wait_s: self.seconds("database.wait")?,
         })
     }

@@ -139,6 +139,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("limits.connection_starts", Kind::Count { min: 1, max: 1000 }, Some("30")),
     key("limits.lease", Kind::Seconds { min: 5, max: 3600 }, Some("30s")),
     key("limits.reconnect", Kind::Seconds { min: 0, max: DAY_S }, Some("60s")),
+    key("limits.catch_up", Kind::Seconds { min: 1, max: 365 * DAY_S }, Some("24h")),
 ];
 
 /// Keys of which only one can count: whoever sets one of a group later takes the others away, and to set two of
@@ -225,7 +226,7 @@ mod tests {
             ("service.pth", "did you mean `service.path`?"),
             ("timeouts.instal", "did you mean `timeouts.install`?"),
             ("service.heath.http", "did you mean `service.health.http`?"),
-            ("limits.zzzzzzzz", "`limits` has parallel, connection_starts, lease, reconnect"),
+            ("limits.zzzzzzzz", "`limits` has parallel, connection_starts, lease, reconnect, catch_up"),
             ("srvice", "did you mean `service`?"),
             ("timeouts.parallel", "did you mean `limits.parallel`?"),
             ("zzz", "the tables are database, executor, service, timeouts, limits"),

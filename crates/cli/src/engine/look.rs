@@ -1,6 +1,7 @@
 //! Looks at a host without changing it.
 
-use uphaul_core::ids::Seq;
+use uphaul_core::driver::Link;
+use uphaul_core::ids::{RunId, Seq};
 use uphaul_core::machine::Problem;
 use uphaul_core::plan::Plan;
 use uphaul_core::ports::ExecErrorKind;
@@ -24,7 +25,45 @@ pub(crate) enum Look {
     },
 }
 
+/// Who looks at a host without a run.
+pub(super) struct Onlooker {
+    run: RunId,
+    owner: String,
+    settled: Vec<RunId>,
+}
+
+impl Onlooker {
+    /// As commands for hosts want it.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context {
+            run: &self.run,
+            seq: Seq(0),
+            fence: None,
+            owner: &self.owner,
+            settled: &self.settled,
+            knows_reverted: false,
+        }
+    }
+}
+
 impl Engine {
+    /// Somebody who knows that these runs of the host are over.
+    pub(super) fn onlooker(&self, settled: Vec<RunId>) -> Result<Onlooker, CliError> {
+        Ok(Onlooker { run: new_run_id()?, owner: self.owner.to_string(), settled })
+    }
+
+    /// Whether a host can be reached and lets us in.
+    ///
+    /// # Errors
+    /// What came back instead.
+    pub(crate) async fn answers(&self, host: &Host) -> Result<(), String> {
+        let reach = self.reach(host).map_err(|error| error.to_string())?;
+        let mut link = Link::new(reach, self.target(host));
+        let answer = link.open().await.map_err(|error| error.detail);
+        link.close().await;
+        answer
+    }
+
     /// Takes away what the switch of a run that is over left on a host.
     ///
     /// # Errors
@@ -32,19 +71,9 @@ impl Engine {
     pub(crate) async fn fix(&self, host: &Host) -> Result<String, String> {
         let said = |error: CliError| error.to_string();
         let plan = self.plan_to_look(host, None).map_err(said)?;
-        let run = new_run_id().map_err(said)?;
-        let owner = self.owner.to_string();
-        let settled = self.settled(&host.name).await.map_err(said)?;
-        let context = Context {
-            run: &run,
-            seq: Seq(0),
-            fence: None,
-            owner: &owner,
-            settled: &settled,
-            knows_reverted: false,
-        };
+        let who = self.onlooker(self.settled(&host.name).await.map_err(said)?).map_err(said)?;
         let mut link = self.link(host).map_err(said)?;
-        let result = link.run(&script::fix(&plan, &context)).await;
+        let result = link.run(&script::fix(&plan, &who.context())).await;
         link.close().await;
         let output = result.map_err(|error| error.detail)?;
         let answer = Answer::of(&output).map_err(|reason| format!("{reason}: {}", reason.tail()))?;
@@ -58,19 +87,9 @@ impl Engine {
     /// Runs preflight on a host, on its way to `to` where there is one.
     pub(crate) async fn look(&self, host: &Host, to: Option<&Resolved>) -> Result<Look, CliError> {
         let plan = self.plan_to_look(host, to)?;
-        let run = new_run_id()?;
-        let owner = self.owner.to_string();
-        let settled = self.settled(&host.name).await?;
-        let context = Context {
-            run: &run,
-            seq: Seq(0),
-            fence: None,
-            owner: &owner,
-            settled: &settled,
-            knows_reverted: false,
-        };
+        let who = self.onlooker(self.settled(&host.name).await?)?;
         let mut link = self.link(host)?;
-        let result = link.run(&script::preflight(&plan, &context)).await;
+        let result = link.run(&script::preflight(&plan, &who.context())).await;
         link.close().await;
         let output = match result {
             Ok(output) => output,

@@ -1,12 +1,12 @@
 //! One commit for all hosts of a command.
 
 use uphaul_core::driver::Link;
-use uphaul_core::ids::{HostName, RefName, Revision, Seq};
+use uphaul_core::ids::{HostName, RefName, Revision};
 use uphaul_core::ports::ExecErrorKind;
-use uphaul_core::script::{self, Answer, Context};
+use uphaul_core::script::{self, Answer};
 use uphaul_store::Host;
 
-use super::{Engine, new_run_id};
+use super::Engine;
 use crate::error::CliError;
 
 /// The first host is asked alone, since it mostly answers; then this many at once.
@@ -78,18 +78,9 @@ impl Engine {
     /// Asks one host.
     async fn ask(&self, host: &Host, reference: &RefName) -> Result<(Result<Answer, Mute>, Link), CliError> {
         let plan = self.plan_to_look(host, None)?;
-        let run = new_run_id()?;
-        let owner = self.owner.to_string();
-        let context = Context {
-            run: &run,
-            seq: Seq(0),
-            fence: None,
-            owner: &owner,
-            settled: &[],
-            knows_reverted: false,
-        };
+        let who = self.onlooker(Vec::new())?;
         let mut link = self.link(host)?;
-        let told = match link.run(&script::resolve(&plan, &context, reference)).await {
+        let told = match link.run(&script::resolve(&plan, &who.context(), reference)).await {
             Ok(output) => match Answer::of(&output) {
                 Ok(answer) => match answer.get("fault") {
                     Some(fault) => {

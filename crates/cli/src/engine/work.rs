@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uphaul_core::driver::{Drive, DriveEnd, Event, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet};
-use uphaul_core::ids::{HostName, RunId, Seq};
+use uphaul_core::ids::{HostName, Revision, RunId, Seq};
 use uphaul_core::machine::{Input, Observation, Outcome, PrepareStep, Reason, State, Step, StepFailure};
 use uphaul_core::plan::Goal;
 use uphaul_core::ports::{Clock as _, LeaseToken, RunRecord};
@@ -55,6 +55,25 @@ pub(crate) enum Job {
     Begin(Ask),
     /// Bring what was left in the middle to its end.
     Resume,
+}
+
+impl Job {
+    /// What a run that was left in the middle is called off for, where this job does not want what that run wanted.
+    fn calls_off(&self, left: &RunRecord) -> Option<Revision> {
+        match self {
+            Self::Begin(Ask { to: To::Commit(to), .. }) if to.commit != left.plan.target => {
+                Some(to.commit.clone())
+            }
+            // Where "back" leads was shown before: that run comes to its own end.
+            Self::Begin(_) | Self::Resume => None,
+        }
+    }
+}
+
+/// A run to drive, and what was asked for instead of it.
+struct Wanted {
+    record: RunRecord,
+    called_off: Option<Revision>,
 }
 
 impl Engine {
@@ -194,7 +213,8 @@ impl Engine {
             return Err(CliError::store(format!("{} is not in the database any more", lease.host)));
         };
         if let Some(left) = self.store.unfinished_run_of(&lease.host).await? {
-            self.drive(&host, lease, left.record, observer.clone(), stop.clone(), end).await?;
+            let wanted = Wanted { called_off: job.calls_off(&left.record), record: left.record };
+            self.drive(&host, lease, wanted, observer.clone(), stop.clone(), end).await?;
             let over = matches!(&end.end, HostEnd::Ended(State::Finished(_)));
             // What "back" means was shown before that run came to its end: whoever wants it still says so again.
             let back = matches!(job, Job::Begin(ask) if ask.to == To::Previous);
@@ -210,7 +230,7 @@ impl Engine {
         // Read again: the run that was brought to its end has changed the row.
         let host = self.store.host(&lease.host).await?.unwrap_or(host);
         let record = self.begin(&host, lease, ask).await?;
-        self.drive(&host, lease, record, observer, stop, end).await
+        self.drive(&host, lease, Wanted { record, called_off: None }, observer, stop, end).await
     }
 
     async fn begin(&self, host: &Host, lease: &LeaseToken, ask: &Ask) -> Result<RunRecord, CliError> {
@@ -234,11 +254,12 @@ impl Engine {
         &self,
         host: &Host,
         lease: &LeaseToken,
-        record: RunRecord,
+        wanted: Wanted,
         observer: Arc<dyn Observer>,
         stop: Stop,
         end: &mut RunEnd,
     ) -> Result<(), CliError> {
+        let Wanted { record, called_off } = wanted;
         end.run = Some(record.id.clone());
         end.target = Some(record.plan.target.clone());
         let settled = self.settled(&host.name).await?;
@@ -249,6 +270,7 @@ impl Engine {
             owner: self.owner.to_string(),
             settled,
             reconnect: self.reconnect(),
+            called_off,
         };
         let (run, plan) = (one.record.id.clone(), one.record.plan.clone());
         let ports = self.ports(self.reach(host)?, observer, stop);

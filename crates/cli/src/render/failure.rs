@@ -39,6 +39,7 @@ fn said(reason: &Reason) -> Vec<String> {
         | Reason::Unreachable { .. }
         | Reason::AttemptsExhausted { .. }
         | Reason::HostReverted
+        | Reason::CalledOff { .. }
         | Reason::Unexpected { .. } => reason.to_string(),
     };
     lines_of(text)

@@ -143,6 +143,7 @@ pub(crate) fn short(reason: &Reason) -> String {
         | Reason::Unreachable { .. }
         | Reason::AttemptsExhausted { .. }
         | Reason::HostReverted
+        | Reason::CalledOff { .. }
         | Reason::Unexpected { .. } => first_line(&reason.to_string()),
     }
 }

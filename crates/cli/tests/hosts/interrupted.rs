@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uphaul_tests::lab::{Install, Release};
+use uphaul_tests::lab::{Host, Install, Origin, Release};
 
 use super::operator::{Operator, installs_of};
 use super::usual;
@@ -11,6 +11,8 @@ scenarios!(
     a_cut_in_the_middle_of_an_install_that_is_healed,
     sessions_that_are_killed_on_the_host,
     a_host_that_stays_away_is_waited_for,
+    a_watch_takes_up_what_was_left_and_what_comes_back,
+    a_watch_leaves_what_has_waited_for_too_long,
     a_reboot_in_the_middle_of_an_install,
     a_reboot_in_the_middle_of_verify,
     a_power_cut_in_the_middle_of_a_checkout,
@@ -62,6 +64,55 @@ fn a_host_that_stays_away_is_waited_for() {
     operator.is_updated(&host, &v1, &v2);
     assert_eq!(installs_of(&host, "v2"), 1);
     assert!(!operator.log().contains(&"update/Install#3".to_owned()), "{:?}", operator.log());
+}
+
+/// An update whose host was cut off in its install, and that has ended without it.
+fn parked(operator: &Operator, origin: &Origin, host: &Host) -> String {
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(5)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(host, "v2", 1);
+    host.cut();
+    update.end().ended(5, &["web-1", "unknown"]);
+    v2
+}
+
+fn a_watch_takes_up_what_was_left_and_what_comes_back() {
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
+    let v2 = parked(&operator, &origin, &host);
+    let watch = operator.spawn(&["resume", "--watch", "--every", "1s"]);
+    watch.wait_said("whether it is back");
+    host.heal();
+    watch.wait("the end of the run", || operator.run_of(0).finished_at_us.is_some());
+    operator.is_updated(&host, &v1, &v2);
+
+    // And it goes on: a run whose controller is killed is taken up as well.
+    let v3 = origin.commit(Release::good("v3").install(Install::Slow(3)));
+    let update = operator.spawn(&["update", "web-1", "--to", "main"]);
+    update.wait_install(&host, "v3", 1);
+    assert!(!watch.said().contains("v3"), "what somebody drives is left to them");
+    update.kill();
+    watch.wait("the end of the run", || operator.run_of(0).finished_at_us.is_some());
+    watch.wait("the lease is given back", || operator.leases() == 0);
+    watch.signal("TERM");
+    watch.end().ended(0, &["watching", "updated"]);
+    operator.is_updated(&host, &v2, &v3);
+    assert_eq!((installs_of(&host, "v2"), installs_of(&host, "v3")), (1, 1));
+}
+
+fn a_watch_leaves_what_has_waited_for_too_long() {
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
+    let operator = operator.set("limits.catch_up", "1s");
+    let v2 = parked(&operator, &origin, &host);
+    host.heal();
+    let watch = operator.spawn(&["resume", "--watch", "--every", "1s"]);
+    watch.wait_said("it stays so: look at the host, then: uphaul resume web-1");
+    watch.signal("TERM");
+    watch.end().ended(0, &["watching"]);
+    assert_eq!(operator.row().update_status.as_deref(), Some("unknown"));
+    operator.run(&["resume", "web-1"]).ended(0, &["web-1", "updated"]);
+    operator.is_updated(&host, &v1, &v2);
 }
 
 fn a_reboot_in_the_middle_of_an_install() {

@@ -20,7 +20,8 @@ scenarios!(
     in_the_restart_of_a_rollback,
     in_the_verify_of_a_rollback,
     in_a_rollback_that_was_asked_for,
-    and_the_next_update_brings_it_to_its_end_first
+    and_the_next_update_to_another_commit_calls_it_off,
+    and_the_next_update_to_the_same_commit_goes_on
 );
 
 /// Kills an uphaul that does this as soon as `there` has seen what it waits for.
@@ -149,14 +150,32 @@ fn in_a_rollback_that_was_asked_for() {
     assert_eq!(installs_of(&host, "v1"), 2);
 }
 
-fn and_the_next_update_brings_it_to_its_end_first() {
-    let (origin, host, _) = usual();
+fn and_the_next_update_to_another_commit_calls_it_off() {
+    let (origin, host, v1) = usual();
     let operator = Operator::of(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(4)));
     kill_in(&operator, &["update", "web-1", "--to", "main"], |going| going.wait_install(&host, "v2", 1));
     let v3 = origin.commit(Release::good("v3"));
     operator.run(&["update", "web-1", "--to", "main"]).ended(0, &["updated"]);
-    operator.is_updated(&host, &v2, &v3);
+    operator.is_updated(&host, &v1, &v3);
+    let runs = operator.runs();
+    let ends: Vec<_> =
+        runs.iter().map(|run| (run.record.state.word(), run.record.plan.target.as_str())).collect();
+    assert_eq!(ends, [("updated", &*v3), ("rolled_back", &*v2)], "a run never changes its commit");
+    let first = operator.run(&["history", runs[1].record.id.as_str()]);
+    first.ended(0, &["called off", &v3[..8]]);
+    assert!(host.installs().iter().all(|line| line != "done v2"), "{:?}", host.installs());
+}
+
+fn and_the_next_update_to_the_same_commit_goes_on() {
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]);
+    let v2 = origin.commit(Release::good("v2").install(Install::Slow(4)));
+    kill_in(&operator, &["update", "web-1", "--to", "main"], |going| going.wait_install(&host, "v2", 1));
+    operator.run(&["update", "web-1", "--to", "main"]).ended(0, &["web-1"]);
     let ends: Vec<_> = operator.runs().iter().map(|run| run.record.state.word()).collect();
-    assert_eq!(ends, ["updated", "updated"]);
+    assert_eq!(ends, ["unchanged", "updated"]);
+    assert_eq!(installs_of(&host, "v2"), 1, "the job went on, and was found again");
+    operator.is("unchanged", &host, &v2, &v2);
+    assert_eq!(operator.row().previous_version.as_ref().map(|v| v.as_str()), Some(&*v1));
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::commit::commit;
 use super::perform::Performer;
 use super::{Event, Link, Observer, Reach, Stop, StopLevel};
-use crate::ids::RunId;
-use crate::machine::{Input, State, step};
+use crate::ids::{Revision, RunId};
+use crate::machine::{Input, Reason, State, step};
 use crate::ports::{Clock, Journal, JournalError, LeaseToken, RunRecord, Target};
 
 /// More transitions than any run can have (the exploration of the machine proves it); at the limit the driver
@@ -50,6 +50,9 @@ pub struct Drive {
     pub settled: Vec<RunId>,
     /// How long a lost host is tried before the run is parked.
     pub reconnect: Duration,
+    /// What was asked for since this run was left in the middle. A run never changes its commit: it is called off at
+    /// the first state that allows it, and ends aborted or rolled back.
+    pub called_off: Option<Revision>,
 }
 
 /// How the driving ended, which is not always how the run ended.
@@ -95,7 +98,7 @@ pub async fn drive_over(ports: &Ports, mut drive: Drive, link: Link) -> DriveEnd
     let end = tokio::select! {
         biased;
         () = stop.reached(StopLevel::Now) => None,
-        end = go_on(ports, &mut drive.record, &drive.lease, &mut performer) => Some(end),
+        end = go_on(ports, &mut drive.record, &drive.lease, drive.called_off.as_ref(), &mut performer) => Some(end),
     };
     if let Some(DriveEnd::Ended(State::Finished(_))) = &end {
         performer.release(&drive.record).await;
@@ -108,9 +111,10 @@ async fn go_on(
     ports: &Ports,
     record: &mut RunRecord,
     lease: &LeaseToken,
+    called_off: Option<&Revision>,
     performer: &mut Performer<'_>,
 ) -> DriveEnd {
-    let Some(mut input) = first_input(&record.state, performer).await else {
+    let Some(mut input) = first_input(&record.state, called_off, performer).await else {
         return DriveEnd::Ended(record.state.clone());
     };
     for _ in 0..TRANSITIONS_MAX {
@@ -132,7 +136,13 @@ async fn go_on(
         let told = Event::Moved { host: &record.host, run: &record.id, input: &input, state: &record.state };
         ports.observer.tell(&told);
         match command {
-            Some(command) => input = performer.perform(record, command).await,
+            Some(command) => {
+                // What is called off is not begun.
+                input = match call_off(&record.state, called_off) {
+                    Some(input) => input,
+                    None => performer.perform(record, command).await,
+                }
+            }
             None => return DriveEnd::Ended(record.state.clone()),
         }
     }
@@ -140,12 +150,26 @@ async fn go_on(
     DriveEnd::Broken { state: record.state.clone(), why }
 }
 
+/// The end of a run that is not wanted any more, where its state allows it.
+fn call_off(state: &State, called_off: Option<&Revision>) -> Option<Input> {
+    let by = called_off.filter(|_| matches!(state, State::Running(at) if at.can_be_called_off()))?;
+    Some(Input::Failed(Reason::CalledOff { by: by.clone() }))
+}
+
 /// What a loaded run is told first. One that was begun is told nothing before its host was reached again, so a host
 /// that stays away uses no attempt up.
-async fn first_input(state: &State, performer: &mut Performer<'_>) -> Option<Input> {
+async fn first_input(
+    state: &State,
+    called_off: Option<&Revision>,
+    performer: &mut Performer<'_>,
+) -> Option<Input> {
     match state {
         State::Pending => Some(Input::Start),
-        State::Running(_) => Some(performer.reached_again().await),
+        State::Running(_) => {
+            let told = performer.reached_again().await;
+            let back = told == Input::Interrupted;
+            back.then(|| call_off(state, called_off)).flatten().or(Some(told))
+        }
         State::Parked(_) => {
             Some(performer.reached_again().await).filter(|input| *input == Input::Interrupted)
         }

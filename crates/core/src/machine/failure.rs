@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::ids::Attempt;
+use crate::ids::{Attempt, Revision};
 
 /// One thing that preflight found, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,6 +65,11 @@ pub enum Reason {
     },
     /// The dead-man's switch of the host went back by itself.
     HostReverted,
+    /// Another target was asked for while the run was left in the middle.
+    CalledOff {
+        /// The target of the run that follows.
+        by: Revision,
+    },
     /// The host's answer cannot be understood, or this machine could not do its part.
     Unexpected {
         /// What happened.
@@ -82,6 +87,7 @@ impl Reason {
             | Self::Unreachable { .. }
             | Self::AttemptsExhausted { .. }
             | Self::HostReverted
+            | Self::CalledOff { .. }
             | Self::Unexpected { .. } => "",
         }
     }
@@ -101,6 +107,7 @@ impl fmt::Display for Reason {
             Self::Unreachable { detail } => write!(f, "unreachable: {detail}"),
             Self::AttemptsExhausted { attempts } => write!(f, "interrupted {} times", attempts.0),
             Self::HostReverted => f.write_str("the host went back by itself"),
+            Self::CalledOff { by } => write!(f, "called off: {} was asked for since", by.short()),
             Self::Unexpected { detail } => f.write_str(detail),
         }
     }

@@ -161,6 +161,17 @@ impl Running {
         }
     }
 
+    /// Whether a run that is not wanted any more can be ended from here: aborted where nothing was touched, else rolled
+    /// back. Not while only the host knows whether there is a switch; what Confirm would confirm is proved; and a run
+    /// that is on its way back ends there anyway.
+    pub fn can_be_called_off(&self) -> bool {
+        match self {
+            Self::Preparing { .. } => true,
+            Self::Updating { .. } => !self.switches(),
+            Self::RollingBack { .. } => false,
+        }
+    }
+
     /// Whether it is known that the host's own switch went back.
     pub fn knows_reverted(&self) -> bool {
         matches!(self, Self::RollingBack { reverted: true, .. })

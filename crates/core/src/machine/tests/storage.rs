@@ -54,6 +54,7 @@ fn reasons() -> impl Iterator<Item = Reason> {
         Reason::Unreachable { detail: "no route".into() },
         Reason::AttemptsExhausted { attempts: Attempt(3) },
         Reason::HostReverted,
+        Reason::CalledOff { by: "b".repeat(40).parse().unwrap() },
         Reason::Unexpected { detail: "no exit code".into() },
     ]
     .into_iter()

@@ -1,0 +1,226 @@
+//! `uphaul resume --watch`: what was left in the middle is taken up when its host is back, without anybody who asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use serde_json::json;
+use uphaul_core::driver::{StopLevel, stop_pair};
+use uphaul_core::ids::{HostName, RunId, Seq};
+use uphaul_core::machine::State;
+use uphaul_core::ports::Clock as _;
+use uphaul_store::process::is_gone;
+use uphaul_store::{Host, LeaseRow, StoredRun, Watch, Watched};
+
+use super::drive::{drive_until, hosts_of, listen};
+use crate::clock::{SystemClock, ago, length};
+use crate::config::show_seconds;
+use crate::context::Context;
+use crate::engine::{Engine, Job};
+use crate::error::CliError;
+use crate::exit::Exit;
+
+/// Takes up runs until it is asked to stop. A database that is away for a while only delays it.
+///
+/// # Errors
+/// What the very first look finds wrong: nothing was done yet.
+pub(super) async fn watch(
+    context: &Context,
+    engine: &Engine,
+    chosen: &[String],
+    every: Duration,
+) -> Result<Exit, CliError> {
+    engine.store.check_writable("begin")?;
+    let (handle, stop) = stop_pair();
+    let signals = tokio::spawn(listen(handle, context.output.clone()));
+    let mut watcher = Watcher::new(context, engine, chosen, every);
+    let mut first = true;
+    let mut exit = Exit::Done;
+    while stop.level() == StopLevel::Run {
+        match watcher.ready().await {
+            Ok(hosts) if hosts.is_empty() => {}
+            Ok(hosts) => exit = drive_until(context, engine, hosts, Job::Resume, &stop).await,
+            Err(error) if first => {
+                signals.abort();
+                return Err(error);
+            }
+            Err(error) => watcher.delayed(&error),
+        }
+        if first {
+            watcher.begins();
+        }
+        first = false;
+        let mut asked = stop.clone();
+        tokio::select! {
+            () = asked.reached(StopLevel::Drain) => break,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+    signals.abort();
+    // To be stopped is how a watch ends. Only what it left in the middle then is worth a code of its own.
+    Ok(if exit == Exit::Interrupted { exit } else { Exit::Done })
+}
+
+/// What one look tells the next.
+struct Watcher<'a> {
+    context: &'a Context,
+    engine: &'a Engine,
+    chosen: &'a [String],
+    every: Duration,
+    /// Leases of others, from when they were first seen as they are.
+    leases: BTreeMap<HostName, Watch>,
+    /// What was said already; forgotten with its run.
+    said: BTreeSet<(RunId, Seq, String)>,
+}
+
+/// Why a run is not taken up now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Waits {
+    /// Somebody drives it, or it is not known yet that nobody does.
+    Driven,
+    /// Its host cannot be reached.
+    Away(String),
+    /// It has waited for longer than `limits.catch_up`.
+    Expired,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(context: &'a Context, engine: &'a Engine, chosen: &'a [String], every: Duration) -> Self {
+        Self { context, engine, chosen, every, leases: BTreeMap::new(), said: BTreeSet::new() }
+    }
+
+    /// The hosts whose run can be taken up now: nobody drives it, it has not waited for too long, and they answer.
+    async fn ready(&mut self) -> Result<Vec<HostName>, CliError> {
+        let hosts = self.hosts().await?;
+        let left = self.engine.unfinished().await?;
+        self.forget(&left);
+        let mut free = Vec::new();
+        for run in left {
+            let Some(host) = hosts.get(&run.record.host) else { continue };
+            match self.waits(&run).await? {
+                None => free.push((host, run)),
+                Some(why) => self.say(&run, &why),
+            }
+        }
+        let at_once = self.engine.config.fleet.parallel as usize;
+        let probes = free.iter().map(|(host, _)| self.engine.answers(host));
+        let answers: Vec<_> = futures::stream::iter(probes).buffered(at_once.max(1)).collect().await;
+        let mut ready = Vec::new();
+        for ((host, run), answer) in free.iter().zip(answers) {
+            match answer {
+                Ok(()) => ready.push(host.name.clone()),
+                Err(why) => self.say(run, &Waits::Away(why)),
+            }
+        }
+        Ok(ready)
+    }
+
+    async fn hosts(&self) -> Result<BTreeMap<HostName, Host>, CliError> {
+        let all = match self.chosen {
+            [] => self.engine.store.hosts().await?,
+            chosen => hosts_of(&self.engine.store, chosen).await?,
+        };
+        Ok(crate::engine::by_name(&all))
+    }
+
+    async fn waits(&mut self, run: &StoredRun) -> Result<Option<Waits>, CliError> {
+        let row = self.engine.store.lease_of(&run.record.host).await?;
+        if driven(&mut self.leases, &run.record.host, row, Instant::now()) {
+            return Ok(Some(Waits::Driven));
+        }
+        // By its begin: where it is now may be new each time that it was taken up in vain.
+        let waited_us = SystemClock.now_us().saturating_sub(run.started_at_us);
+        let catch_up_us = i64::from(self.engine.config.fleet.catch_up_s).saturating_mul(1_000_000);
+        Ok((waited_us > catch_up_us).then_some(Waits::Expired))
+    }
+
+    /// What is kept is no more than what is left in the middle.
+    fn forget(&mut self, left: &[StoredRun]) {
+        let now: BTreeSet<_> = left.iter().map(|run| (run.record.id.clone(), run.record.seq)).collect();
+        self.said.retain(|(run, seq, _)| now.contains(&(run.clone(), *seq)));
+        let hosts: BTreeSet<_> = left.iter().map(|run| &run.record.host).collect();
+        self.leases.retain(|host, _| hosts.contains(host));
+    }
+
+    /// Says why a run waits, once for each place that it is in.
+    fn say(&mut self, run: &StoredRun, why: &Waits) {
+        let (id, host) = (&run.record.id, &run.record.host);
+        let begun = ago(run.started_at_us, SystemClock.now_us());
+        let at = state_words(&run.record.state);
+        let (word, text) = match why {
+            Waits::Driven => return,
+            Waits::Away(why) => {
+                let every = length(self.every);
+                (
+                    "away",
+                    format!("{host}: {at}, begun {begun}; looking every {every} whether it is back: {why}"),
+                )
+            }
+            Waits::Expired => {
+                let limit = show_seconds(self.engine.config.fleet.catch_up_s);
+                let next = format!("look at the host, then: uphaul resume {host}");
+                (
+                    "expired",
+                    format!(
+                        "{host}: {at}, begun {begun}, before limits.catch_up ({limit}); it stays so: {next}"
+                    ),
+                )
+            }
+        };
+        if !self.said.insert((id.clone(), run.record.seq, word.to_owned())) {
+            return;
+        }
+        let output = &self.context.output;
+        if output.is_json() {
+            output.json(&json!({
+                "event": "waits", "host": host, "run": id, "why": word, "started_at_us": run.started_at_us, "note": text,
+            }));
+        } else {
+            output.warning(&text);
+        }
+    }
+
+    fn begins(&self) {
+        let every = length(self.every);
+        self.context
+            .output
+            .message(format!("watching: looking every {every} for runs to take up (Ctrl-C ends it)"));
+    }
+
+    fn delayed(&self, error: &CliError) {
+        let every = length(self.every);
+        self.context.output.warning(&format!("{error}; looking again in {every}"));
+    }
+}
+
+/// Whether somebody drives the host, or it is not known yet that nobody does.
+fn driven(
+    leases: &mut BTreeMap<HostName, Watch>,
+    host: &HostName,
+    row: Option<LeaseRow>,
+    now: Instant,
+) -> bool {
+    let Some(row) = row else {
+        leases.remove(host);
+        return false;
+    };
+    if row.expired || is_gone(&row) {
+        return false;
+    }
+    match leases.get(host).map(|watch| watch.look(Some(&row), now)) {
+        Some(Watched::Still) => true,
+        Some(Watched::Expired) => false,
+        Some(Watched::Moved) | None => {
+            leases.insert(host.clone(), Watch::new(row, now));
+            true
+        }
+    }
+}
+
+fn state_words(state: &State) -> String {
+    match state {
+        State::Parked(at) => format!("unknown ({})", crate::render::words::step(at.step())),
+        State::Running(at) => format!("left in the middle ({})", crate::render::words::step(at.step())),
+        State::Pending | State::Finished(_) => "left in the middle".to_owned(),
+    }
+}
