@@ -22,6 +22,8 @@ mod docs;
 mod ending;
 #[path = "conformance/flood.rs"]
 mod flood;
+#[path = "conformance/hostile.rs"]
+mod hostile;
 #[path = "conformance/login.rs"]
 mod login;
 #[path = "conformance/odd.rs"]

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use crate::bench::{Bench, Need};
-use crate::{command, connection, ending, flood, login, odd, scripted, trust, who};
+use crate::{command, connection, ending, flood, hostile, login, odd, scripted, trust, who};
 
 /// One case.
 #[derive(Clone, Copy)]
@@ -47,6 +47,9 @@ pub fn all() -> Vec<Case> {
                 what_cannot_be_sent_is_local interrupts_are_not_ignored no_descriptor_leaks;
             Root => another_user another_user_has_the_limits unknown_user_is_auth;
             Host => the_same_user_needs_no_right;
+        }
+        hostile {
+            Host => hostile_strings_come_back;
         }
         flood {
             Host => output_is_cut_and_counted flood_of_stdout flood_of_stderr flood_of_both;

@@ -2,6 +2,7 @@
 
 pub mod daemon;
 pub mod faults;
+pub mod hostile;
 pub mod lab;
 pub mod memory;
 pub mod postgres;
