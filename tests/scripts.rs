@@ -12,6 +12,10 @@ use uphaul_core::ports::{Captured, Output, RemoteCommand};
 use uphaul_core::script::{self, Answer, Context, Preflight};
 use uphaul_tests::rig::Rig;
 
+#[path = "scripts/clock.rs"]
+mod clock;
+#[path = "scripts/endless.rs"]
+mod endless;
 #[path = "scripts/odd.rs"]
 mod odd;
 #[path = "scripts/plan.rs"]

@@ -121,8 +121,23 @@ fn nobody(reference: &RefName, mute: &[(HostName, Mute)], hosts: usize) -> CliEr
     error.causes(causes.chain(more)).hint("look at `uphaul check HOSTS`; nothing was changed")
 }
 
+/// Whether a ref can be this commit. The name of a branch or tag can be any; a hash is the beginning of its commit.
+fn may_mean(reference: &RefName, commit: &Revision, kind: Option<&str>) -> bool {
+    let text = reference.as_str();
+    let hex = text.len() >= 4 && text.chars().all(|c| c.is_ascii_hexdigit());
+    let named = text.len() < 40 && matches!(kind, Some("branch" | "tag"));
+    !hex || named || commit.as_str().starts_with(&text.to_ascii_lowercase())
+}
+
 fn read(host: &Host, reference: &RefName, answer: &Answer) -> Result<Resolved, CliError> {
-    let commit = answer.get("commit").and_then(|text| text.parse().ok());
+    let commit: Option<Revision> = answer.get("commit").and_then(|text| text.parse().ok());
+    // What was asked for by its hash is known here as well as there.
+    if let Some(other) = commit.as_ref().filter(|commit| !may_mean(reference, commit, answer.get("kind"))) {
+        return Err(CliError::refused(format!("{}: it says that {reference} is {other}", host.name)).hint(
+            "the hash of a commit means that commit (name an annotated tag by its name, not by its hash); nothing was \
+             changed",
+        ));
+    }
     let Some(commit) = commit else {
         let why = answer.get("error").unwrap_or("the host's answer cannot be read");
         return Err(CliError::usage(format!("{reference}: {why}"))

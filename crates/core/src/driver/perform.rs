@@ -76,6 +76,9 @@ impl Performer<'_> {
             }
             return report.input(&record.plan);
         }
+        if let Err(reason) = answer.is_for(&record.id, command.step, self.fence) {
+            return Input::Failed(reason);
+        }
         self.fence = answer.fence().or(self.fence);
         answer.input(command)
     }

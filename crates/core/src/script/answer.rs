@@ -1,15 +1,18 @@
 //! What a script answered.
 
-use std::collections::BTreeMap;
-
-use crate::ids::{Fence, Revision};
-use crate::machine::{Action, Command, Input, Observation, Previous, Reason};
+use super::job_name;
+use crate::ids::{Fence, Revision, RunId};
+use crate::machine::{Action, Command, Input, Observation, Previous, Reason, Step};
 use crate::ports::Output;
 
 /// How many characters of an answer's text are kept in a reason.
 const TAIL_MAX: usize = 2000;
 /// How many lines of it.
 const TAIL_LINES: usize = 20;
+/// How many characters of a value that becomes part of a reason are kept.
+const WORD_MAX: usize = 1000;
+/// No host counts that far: it takes one number at each taking.
+const FENCE_MAX: u64 = 1 << 48;
 
 /// What became of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,38 @@ impl Answer {
 
     /// The number that the host gave.
     pub fn fence(&self) -> Option<Fence> {
-        self.get("fence").and_then(|value| value.parse().ok()).map(Fence)
+        self.get("fence").and_then(|value| value.parse().ok()).filter(|number| *number < FENCE_MAX).map(Fence)
+    }
+
+    /// Whether this is the one answer to this command of this run, from a host that gave `fence` before. An answer that was
+    /// kept, made up, or glued to another is none, whatever it says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn is_for(&self, run: &RunId, step: Step, fence: Option<Fence>) -> Result<(), Reason> {
+        let wrong = |what: String| {
+            let detail = format!("the host's answer to {step} cannot be believed: {what}");
+            Err(Reason::Unexpected { detail })
+        };
+        for (key, expected) in [("run", run.as_str()), ("step", &job_name(step))] {
+            match self.get(key) {
+                Some(found) if found == expected => {}
+                Some(found) => return wrong(format!("it is for the {key} {}", cut(found, 80))),
+                None => return wrong(format!("it does not say for which {key} it is")),
+            }
+        }
+        if let Some(twice) =
+            ["run", "step", "state", "fence", "rc", "head"].iter().find(|key| self.all(key).count() > 1)
+        {
+            return wrong(format!("it says `{twice}` more than once"));
+        }
+        match (self.get("fence").is_some(), self.fence(), fence) {
+            (true, None, _) => wrong("its number cannot be read".into()),
+            (_, Some(now), Some(before)) if now < before => {
+                wrong(format!("it goes back from number {} to {}", before.0, now.0))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What became of the job.
@@ -78,8 +112,7 @@ impl Answer {
 
     /// What the machine is told.
     pub fn input(&self, command: &Command) -> Input {
-        let words: BTreeMap<&str, &str> = self.lines.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        let word = |key: &str| words.get(key).copied().unwrap_or_default().to_owned();
+        let word = |key: &str| cut(self.get(key).unwrap_or_default(), WORD_MAX);
         let unexpected = |detail: String| Input::Failed(Reason::Unexpected { detail });
         match self.state() {
             Some(JobState::Done) => self.done(command),
@@ -96,12 +129,12 @@ impl Answer {
 
     fn done(&self, command: &Command) -> Input {
         let tail = self.tail.clone();
-        let found = self.get("found").map(ToOwned::to_owned);
+        let found = self.get("found").map(|found| cut(found, WORD_MAX));
         let code = self.get("rc").and_then(|rc| rc.parse::<i32>().ok());
         match (code, found) {
             (Some(0), _) => self.succeeded(command),
             (Some(_), _) if self.get("fenced").is_some() => {
-                Input::Superseded { by: self.get("fenced").unwrap_or_default().to_owned() }
+                Input::Superseded { by: cut(self.get("fenced").unwrap_or_default(), WORD_MAX) }
             }
             (Some(_), _) if self.get("timed_out").is_some() => {
                 let after_s = self.get("timed_out").and_then(|s| s.parse().ok()).unwrap_or_default();
@@ -115,8 +148,9 @@ impl Answer {
         }
     }
 
+    /// A success is believed when the answer has what proves it.
     fn succeeded(&self, command: &Command) -> Input {
-        match command.action {
+        match &command.action {
             Action::Record => {
                 let previous = self.get("previous").and_then(|text| text.parse::<Revision>().ok());
                 match previous {
@@ -131,8 +165,15 @@ impl Answer {
             }
             Action::Verify(_) if self.get("rebooted").is_some() => Input::Succeeded(Observation::Rebooted),
             Action::Arm(_) if self.get("unarmed").is_some() => {
-                let why = self.get("unarmed").unwrap_or_default().to_owned();
+                let why = cut(self.get("unarmed").unwrap_or_default(), WORD_MAX);
                 Input::Succeeded(Observation::Unarmed { why })
+            }
+            Action::Checkout(to) | Action::Verify(to) if self.get("head") != Some(to.as_str()) => {
+                let head = cut(self.get("head").unwrap_or("nothing"), 80);
+                let found = format!(
+                    "the host says that it succeeded, and names {head} as what is checked out, not {to}"
+                );
+                Input::Failed(Reason::NotProved { found, tail: self.tail.clone() })
             }
             Action::Preflight
             | Action::Fetch(_)
@@ -152,6 +193,14 @@ impl Answer {
             return Ok(answer);
         }
         Err(Reason::Exited { code: output.code, tail: last_lines(&output.stderr.text()) })
+    }
+}
+
+/// The first characters of a value.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
     }
 }
 

@@ -128,7 +128,7 @@ impl Live {
             (self.head, self.whole) = (Some(to), true);
             self.dirty = self.kept(order).edits.clone().unwrap_or_default();
         }
-        Ok(Vec::new())
+        Ok(self.proof())
     }
 
     fn install(&mut self, origin: &Origin, order: &Order) -> Step {
@@ -199,7 +199,7 @@ impl Live {
             Some(seen) if self.service == Service::Down => Err(found(seen)),
             None => {
                 self.pass(order.healthy_s.into());
-                Ok(Vec::new())
+                Ok(self.proof())
             }
             Some(seen) => {
                 self.pass(order.verify_s.into());
@@ -207,6 +207,11 @@ impl Live {
                 Err(found(format!("not healthy for {healthy_s} s within {verify_s} s: {seen}")))
             }
         }
+    }
+
+    /// What proves a checkout: the commit that is there.
+    fn proof(&self) -> Vec<(String, String)> {
+        self.head.iter().map(|head| ("head".to_owned(), head.to_string())).collect()
     }
 
     /// Why the service is not healthy, where it is not.

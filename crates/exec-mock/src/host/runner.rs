@@ -75,6 +75,8 @@ impl Live {
     /// Runs the command of a step, or finds its job, and answers.
     pub(crate) fn run_step(&mut self, origin: &Origin, order: &Order, how: How) -> String {
         let mut lines = Lines::default();
+        lines.say("run", &order.run);
+        lines.say("step", &order.step);
         match self.claim_for(order) {
             Err(No::Held(by)) => {
                 lines.say("state", "held");

@@ -6,13 +6,14 @@ mkdir -p "$kept" || fail "$kept cannot be made (disk full?)"
 # What the run goes back to is known better here than when it was planned.
 [ ! -s "$kept/previous" ] || U_ENV="$U_ENV UPHAUL_PREVIOUS=$(cat "$kept/previous")"
 head_now() { g rev-parse --verify --quiet 'HEAD^{commit}'; }
-# Fails unless HEAD is $1 and no tracked file differs from it.
+# Fails unless HEAD is $1 and no tracked file differs from it. What it is goes into the answer: the driver compares too.
 prove_tree() {
   _at=$(head_now)
   [ "$_at" = "$1" ] || fail "HEAD is ${_at:-unreadable} after the checkout of $1"
   dirty >/dev/null || fail "git status failed after the checkout of $1"
   _n=$(dirty | tr '\0\n' '\n?' | head -n 5)
   [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout (is .gitattributes at odds with what is committed? git add --renormalize mends that): $(printf '%s' "$_n" | tr '\n' ',')"
+  result head "$_at"
 }
 # The tracked files that were changed, deleted or made something else since HEAD, each with what is there now, for
 # `put_back` and the next preflight.

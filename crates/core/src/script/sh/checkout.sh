@@ -1,23 +1,26 @@
 if [ "$U_PHASE" = rollback ] && [ ! -e "$kept/edits" ]; then
   # The update's checkout never came to touch anything: what differs is somebody's own, and stays.
-  [ "$(head_now)" = "$U_TO" ] || fail "HEAD is $(head_now), and this run changed nothing"
+  at=$(head_now)
+  [ "$at" = "$U_TO" ] || fail "HEAD is $at, and this run changed nothing"
+  result head "$at"
   exit 0
 fi
-# A lock of git that is newer than this job belongs to the git that died with the job's first try. It goes only when
-# no git lives on this checkout.
+# The run's first checkout begins only where git has no lock, and says so in `began`. So a lock that is there when `began`
+# is, belongs to a git that came later and died. It goes only when no git lives on this checkout.
 lock=$(g rev-parse --absolute-git-dir)/index.lock
 if [ -e "$lock" ]; then
   alive= real=$(cd -P -- "$U_DIR" && pwd -P)
   for _p in /proc/[0-9]*; do
     case $(cat "$_p/comm" 2>/dev/null) in git | git-*) ;; *) continue ;; esac
-    # One that has ended lives no more, reaped or not; one of another user hides where it is, and counts.
-    case $(sed -n 's/^State:[[:space:]]*//p' "$_p/status" 2>/dev/null) in '' | Z*) continue ;; esac
+    # One that has ended lives no more, reaped or not; one of another user hides where it is, and counts. Which of the
+    # two hides its place is seen after it was asked for that: it may have ended meanwhile.
     _at=$(readlink "$_p/cwd" 2>/dev/null) || _at=$real
+    case $(sed -n 's/^State:[[:space:]]*//p' "$_p/status" 2>/dev/null) in '' | Z*) continue ;; esac
     case $_at/ in "$real"/*) alive=${_p#/proc/} ;; esac
   done
   [ -z "$alive" ] || fail "git (process $alive) is at work in $U_DIR"
-  if [ -e "$kept/began" ] && [ "$lock" -nt "$kept/began" ]; then rm -f "$lock"; else
-    fail "$lock is older than this run and no git process is alive: look, and remove it"; fi
+  [ -e "$kept/began" ] || fail "$lock is older than this run's checkout and no git process is alive: look, and remove it"
+  rm -f "$lock"
 fi
 [ -e "$kept/began" ] || : >"$kept/began"
 if [ "$U_PHASE" = update ]; then

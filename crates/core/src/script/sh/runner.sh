@@ -1,5 +1,7 @@
 # Begins the job of a step, or finds the one that was begun, and waits for its end. Runs in the SSH session; the
 # job does not: when this is cut off, the job goes on, and the next runner finds it by its folder.
+# Whose answer this is: one that was kept from another command, or made up, names another.
+say run "$U_RUN"; say step "$U_STEP"
 S=$(uphaul_dir) || { say state refused; say why "$U_DIR is not a git checkout, or not one that $me may read"; exit 0; }
 mkdir -p "$S/jobs" 2>/dev/null && : 2>/dev/null >>"$S/lock" || { say state refused; say why "$S cannot be written"; exit 0; }
 J=$S/jobs/$U_RUN.$U_STEP
