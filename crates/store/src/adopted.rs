@@ -221,6 +221,17 @@ impl Adopted {
             .collect()
     }
 
+    /// The names and labels of the hosts, at most `$1` of them.
+    pub(crate) fn names(&self) -> String {
+        let filter = self.filter.as_ref().map(|filter| format!(" WHERE ({})", filter.0)).unwrap_or_default();
+        let named = format!("CAST(t.{} AS TEXT)", self.name);
+        format!(
+            "SELECT {named} AS name, COALESCE(e.labels, '{{}}') AS labels FROM (SELECT * FROM {}{filter}) t \
+             LEFT JOIN uphaul_subscriptions e ON e.name = {named} ORDER BY {named} LIMIT $1",
+            self.table
+        )
+    }
+
     /// The statements of `sql` that speak of hosts, for this table.
     pub(crate) fn texts(&self, columns: &Columns, postgres: bool) -> Vec<(&'static str, String)> {
         let [current, target, status, previous, last] = self.five();

@@ -1,6 +1,7 @@
 //! Tables as an ORM makes them, on both databases: quoted camelCase, ids of several kinds, columns that must not be null,
 //! a trigger, rows that are no hosts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uphaul_core::ids::HostName;
@@ -86,6 +87,8 @@ async fn story(theirs: Theirs) {
     let labels_set = [("tier".to_owned(), "edge".to_owned())].into();
     let edited = store.edit_host(&acme, &HostEdit { labels_set, ..HostEdit::default() }).await.unwrap();
     assert_eq!(edited.labels["tier"], "edge");
+    let named = Store::names(&url, Some(&adopted)).await.unwrap();
+    assert_eq!(named, [("acme".to_owned(), edited.labels), ("beta".to_owned(), BTreeMap::new())]);
     updated(&store, 1, &acme).await;
     store.observe(&beta, &"7".repeat(40).parse().unwrap(), 99_000_000).await.unwrap();
     let host = store.host(&acme).await.unwrap().unwrap();

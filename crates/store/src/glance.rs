@@ -1,15 +1,17 @@
-//! Looks at a file without changing it: for who asks whether all is well, and for a shell that completes words.
+//! Looks at a record without changing it: for who asks whether all is well, and for a shell that completes words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row, SqliteConnection};
 
+use crate::adopted::Adopted;
 use crate::db::Store;
 use crate::error::StoreError;
-use crate::{HOSTS_MAX, layout};
+use crate::open::{Place, parse};
+use crate::{HOSTS_MAX, layout, postgres};
 
 /// How new a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,24 +64,50 @@ impl Store {
         })
     }
 
-    /// The hosts of a file, by name, with their labels. Nothing is made, brought up or written, and nobody is waited for
-    /// longer than a blink: a shell asks this while a person types.
+    /// The hosts, by name, with their labels. Nothing is made, brought up or written, and nobody is waited for longer than
+    /// a blink, but a server: a shell asks this while a person types.
     ///
     /// # Errors
-    /// Whatever SQLite says.
-    pub async fn names(path: &Path) -> Result<Vec<(String, BTreeMap<String, String>)>, String> {
+    /// Whatever the database says, and that there is none.
+    pub async fn names(
+        url: &str,
+        adopted: Option<&Adopted>,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, String> {
         let told = |error: sqlx::Error| error.to_string();
-        let mut conn = SqliteConnection::connect_with(&reading(path)).await.map_err(told)?;
         let limit = i64::try_from(HOSTS_MAX).unwrap_or(i64::MAX);
-        let rows = sqlx::query("SELECT name, labels FROM subscriptions ORDER BY name LIMIT $1").bind(limit);
-        let rows = rows.fetch_all(&mut conn).await.map_err(told)?;
-        let _unimportant = conn.close().await;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
-            let labels: String = row.try_get("labels").ok()?;
-            Some((row.try_get("name").ok()?, serde_json::from_str(&labels).unwrap_or_default()))
+        let text = match adopted {
+            Some(adopted) => adopted.names(),
+            None => "SELECT name, labels FROM subscriptions ORDER BY name LIMIT $1".to_owned(),
         };
-        Ok(rows.iter().filter_map(read).collect())
+        // Composed of our own words, and of names that were checked and quoted.
+        let query = AssertSqlSafe(text);
+        match parse(url).map_err(|error| error.to_string())? {
+            Place::Memory => Err("a record in memory is nobody else's".to_owned()),
+            Place::File(path) => {
+                let mut conn = SqliteConnection::connect_with(&reading(&path)).await.map_err(told)?;
+                let rows = sqlx::query(query).bind(limit).fetch_all(&mut conn).await.map_err(told)?;
+                let _unimportant = conn.close().await;
+                Ok(rows.iter().filter_map(named).collect())
+            }
+            Place::Server(url) => {
+                let options = postgres::options(&url).map_err(|error| error.to_string())?;
+                let mut conn = PgConnection::connect_with(&options).await.map_err(told)?;
+                let rows = sqlx::query(query).bind(limit).fetch_all(&mut conn).await.map_err(told)?;
+                let _unimportant = conn.close().await;
+                Ok(rows.iter().filter_map(named).collect())
+            }
+        }
     }
+}
+
+/// A name and its labels; what makes no sense is left out.
+fn named<'r, R: Row>(row: &'r R) -> Option<(String, BTreeMap<String, String>)>
+where
+    &'static str: sqlx::ColumnIndex<R>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let (name, labels) = (row.try_get::<String, _>("name").ok()?, row.try_get::<String, _>("labels").ok()?);
+    Some((name, serde_json::from_str(&labels).unwrap_or_default()))
 }
 
 fn reading(path: &Path) -> SqliteConnectOptions {
@@ -109,10 +137,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/uphaul.db");
         assert_eq!(Store::glance(&path).await, Ok(Glance::Absent));
+        let url = format!("sqlite:{}", path.display());
+        assert!(Store::names(&url, None).await.is_err());
         assert!(!path.parent().unwrap().exists());
-        assert!(Store::names(&path).await.is_err());
 
-        let store = Store::open(&format!("sqlite:{}", path.display())).await.unwrap();
+        let store = Store::open(&url).await.unwrap();
         let labels = BTreeMap::from([("tier".to_owned(), "edge".to_owned())]);
         let host = NewHost {
             name: "web-1".parse().unwrap(),
@@ -125,7 +154,7 @@ mod tests {
         };
         store.add_hosts(&[host], 0).await.unwrap();
         assert_eq!(Store::glance(&path).await, Ok(Glance::Same { layout: layout_known() }));
-        assert_eq!(Store::names(&path).await.unwrap(), [("web-1".to_owned(), labels)]);
+        assert_eq!(Store::names(&url, None).await.unwrap(), [("web-1".to_owned(), labels)]);
         drop(store);
 
         let empty = folder.path().join("empty.db");

@@ -25,7 +25,7 @@ use crate::render::words;
 #[derive(Debug, Args)]
 pub(crate) struct Unlock {
     /// The host
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = crate::complete::names())]
     host: HostName,
     /// Take the host from its holder, who then changes nothing any more
     #[arg(long)]

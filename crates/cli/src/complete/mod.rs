@@ -1,7 +1,7 @@
 //! Words for a shell that completes: hosts and labels of the record, profiles of the configuration, keys.
 //!
 //! The shell runs this program while a person types. So nothing is made, written or warned about, a record that is away
-//! gives no words, and everything is over after [`TIME_MAX`].
+//! gives no words, and everything is over after [`FILE_MAX`] or [`SERVER_MAX`].
 
 pub(crate) mod scripts;
 
@@ -19,8 +19,10 @@ use crate::cli::Cli;
 use crate::config::{self, BACKENDS, Flags, KEYS};
 use crate::surroundings::Surroundings;
 
-/// How long the record may be looked at.
-const TIME_MAX: Duration = Duration::from_millis(500);
+/// How long a record in a file may be looked at.
+const FILE_MAX: Duration = Duration::from_millis(500);
+/// The same of one on a server, which may be far away: longer, and a person still waits for it.
+const SERVER_MAX: Duration = Duration::from_secs(1);
 /// How many words are offered; a shell asks before it shows as many.
 const WORDS_MAX: usize = 1000;
 
@@ -115,13 +117,17 @@ fn labels_of(hosts: &Hosts, current: &OsStr) -> Vec<(String, Option<String>)> {
 fn hosts() -> Hosts {
     let Ok(loaded) = config::load(&flags(), &Surroundings::of_process()) else { return Vec::new() };
     let Ok(database) = loaded.config.database() else { return Vec::new() };
-    // A server may be far away, and is asked for nothing while somebody types.
-    let Some(file) = database.file().filter(|file| file.is_file()) else { return Vec::new() };
+    let limit = match database.file() {
+        Some(file) if file.is_file() => FILE_MAX,
+        Some(_) => return Vec::new(),
+        None => SERVER_MAX,
+    };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
-    let found = runtime.block_on(async { tokio::time::timeout(TIME_MAX, Store::names(file)).await });
-    // A thread that waits for the file must not keep the shell waiting.
+    let names = Store::names(database.expose(), loaded.config.adopted.as_ref());
+    let found = runtime.block_on(async { tokio::time::timeout(limit, names).await });
+    // A thread that waits for the file or for a name server must not keep the shell waiting.
     runtime.shutdown_background();
     found.ok().and_then(Result::ok).unwrap_or_default()
 }

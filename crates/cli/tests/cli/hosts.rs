@@ -10,9 +10,14 @@ const CSV: &str = "name,address,port,user,labels\n\
 /// A record with three hosts.
 pub(crate) fn three_hosts() -> TestEnv {
     let env = TestEnv::new();
+    add_three_hosts(&env);
+    env
+}
+
+/// Three hosts for the record that this one's configuration names.
+pub(crate) fn add_three_hosts(env: &TestEnv) {
     env.file("hosts.csv", CSV);
     let _ = env.run(&["hosts", "import", "hosts.csv"]).ok();
-    env
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use uphaul_tests::postgres::{Postgres, skip};
+
 use crate::env::TestEnv;
-use crate::hosts::three_hosts;
+use crate::hosts::{add_three_hosts, three_hosts};
 
 /// An environment in which `uphaul` is the program under test.
 fn on_the_path(env: TestEnv) -> TestEnv {
@@ -33,6 +35,7 @@ const TYPED: &[(&str, &str)] = &[
     ("uphaul update region=e", "e"),
     ("uphaul update region=eu,t", "eu,t"),
     ("uphaul hosts show db", "db"),
+    ("uphaul unlock w", "w"),
     ("uphaul hosts edit web-1 --set service.he", "service.he"),
     ("uphaul --profile s", "s"),
     ("uphaul --executor l", "l"),
@@ -51,6 +54,13 @@ fn by_bash(env: &TestEnv) -> String {
     by(env, "bash", &script)
 }
 
+/// Whether none of the lines that want a host were offered one.
+fn offers_no_host(page: &str) -> bool {
+    let host = |line: &&str| ["update", "hosts show", "unlock"].iter().any(|word| line.contains(word));
+    let mut lines = page.lines().filter(host).filter(|line| !line.starts_with("uphaul upd "));
+    lines.all(|line| line.ends_with("-> "))
+}
+
 #[test]
 fn bash_completes_what_the_record_has() {
     let env = on_the_path(three_hosts());
@@ -58,50 +68,86 @@ fn bash_completes_what_the_record_has() {
     insta::assert_snapshot!(by_bash(&env));
 }
 
+fn fish_is_here() -> bool {
+    let here = std::path::Path::new("/usr/bin/fish").exists();
+    assert!(here || std::env::var("CI").as_deref() != Ok("true"), "CI must have fish");
+    here
+}
+
+fn by_fish(env: &TestEnv) -> String {
+    let mut script = "uphaul completions fish | source\n".to_owned();
+    for (line, _) in TYPED {
+        script += &format!("echo '{line} ->'; complete -C '{line}'\n");
+    }
+    by(env, "fish", &script)
+}
+
 #[test]
 fn fish_completes_what_the_record_has() {
-    if !std::path::Path::new("/usr/bin/fish").exists() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must have fish");
+    if !fish_is_here() {
         println!("SKIPPED: fish is not installed");
         return;
     }
     let env = on_the_path(three_hosts());
     env.file("uphaul.toml", "[staging.limits]\nparallel = 2\n");
-    let mut script = "uphaul completions fish | source\n".to_owned();
-    for (line, _) in TYPED {
-        script += &format!("echo '{line} ->'; complete -C '{line}'\n");
-    }
-    insta::assert_snapshot!(by(&env, "fish", &script));
+    insta::assert_snapshot!(by_fish(&env));
 }
 
 /// As zsh asks, which the test machines need not have.
+fn by_zsh(env: &TestEnv) -> String {
+    let mut command = env.command(&["--", "uphaul", "update", "web-"]);
+    let output = command.env("COMPLETE", "zsh").env("_CLAP_COMPLETE_INDEX", "2").output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn zsh_is_answered_in_its_own_way() {
     let env = on_the_path(three_hosts());
     let script = env.run(&["completions", "zsh"]).ok().stdout;
     assert!(script.starts_with("#compdef uphaul\n") && script.contains("funcstack"), "{script}");
-    let output = env
-        .command(&["--", "uphaul", "update", "web-"])
-        .env("COMPLETE", "zsh")
-        .env("_CLAP_COMPLETE_INDEX", "2")
-        .output();
-    let said = String::from_utf8(output.unwrap().stdout).unwrap();
-    assert_eq!(said, "web-1:region=eu,tier=a\nweb-2:region=us,tier=a");
+    assert_eq!(by_zsh(&env), "web-1:region=eu,tier=a\nweb-2:region=us,tier=a");
+}
+
+/// The same hosts in Postgres: each shell offers them, and nothing where the server says no, or nothing at all.
+#[test]
+fn a_record_in_postgres_is_completed_too() {
+    let server = match Postgres::start() {
+        Ok(server) => server,
+        Err(why) => return skip(&why),
+    };
+    let toml = |url: &str| format!("[default.database]\nurl = \"{url}\"\n[staging.limits]\nparallel = 2\n");
+    let here = on_the_path(three_hosts());
+    here.file("uphaul.toml", "[staging.limits]\nparallel = 2\n");
+    let there = on_the_path(TestEnv::new());
+    there.file("uphaul.toml", &toml(&server.url()));
+    // No layout yet: nothing is offered, and none is made.
+    assert!(offers_no_host(&by_bash(&there)));
+    let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(server.run(tables).trim(), "0");
+    add_three_hosts(&there);
+    let mut shells: Vec<fn(&TestEnv) -> String> = vec![by_bash, by_zsh];
+    shells.extend(fish_is_here().then_some(by_fish as fn(&TestEnv) -> String));
+    for shell in shells {
+        // A machine that is very busy may not answer within the second that a person waits for it.
+        let wanted = shell(&here);
+        let last = (0..10).map(|_| shell(&there)).find(|page| *page == wanted);
+        assert_eq!(last.unwrap_or_else(|| shell(&there)), wanted);
+    }
+
+    // Somebody who lets one in and then says nothing. The shell comes back all the same.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://u:p@{}/x", silent.local_addr().unwrap());
+    there.file("uphaul.toml", &toml(&url));
+    assert_eq!(by_zsh(&there), "");
 }
 
 /// A person who types sees no error, and nothing is made.
 #[test]
 fn without_a_record_nothing_is_offered_and_nothing_is_made() {
-    let nothing = |page: &str| {
-        let host = |line: &&str| line.contains("update") || line.contains("hosts show");
-        page.lines()
-            .filter(host)
-            .filter(|line| !line.starts_with("uphaul upd "))
-            .all(|line| line.ends_with("-> "))
-    };
     let env = on_the_path(TestEnv::new());
     let page = by_bash(&env);
-    assert!(nothing(&page), "{page}");
+    assert!(offers_no_host(&page), "{page}");
     assert!(!env.work().join("../state/uphaul").exists());
     for file in [
         "[default.limits]\nparalel = 1\n",
@@ -110,12 +156,12 @@ fn without_a_record_nothing_is_offered_and_nothing_is_made() {
     ] {
         env.file("uphaul.toml", file);
         let page = by_bash(&env);
-        assert!(nothing(&page), "{file}: {page}");
+        assert!(offers_no_host(&page), "{file}: {page}");
     }
     env.file("uphaul.toml", "[default.database]\nurl = \"sqlite:x.db\"\n");
     env.file("x.db", "no database");
     let page = by_bash(&env);
-    assert!(nothing(&page), "{page}");
+    assert!(offers_no_host(&page), "{page}");
     assert_eq!(std::fs::read_to_string(env.work().join("x.db")).unwrap(), "no database");
 }
 
