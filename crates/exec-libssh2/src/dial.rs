@@ -1,6 +1,6 @@
-//! From a name to a socket. The system's resolver is asked, and each address is tried.
+//! From a name to a socket. The name is looked up, and each address is tried.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use rustix::event::PollFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::link::{Caller, Halt};
+use crate::names;
 
 /// How many addresses of a name are tried.
 const ADDRESSES_MAX: usize = 16;
@@ -38,7 +39,7 @@ pub(crate) fn dial(
     caller: Caller<'_>,
     until: Instant,
 ) -> Result<OwnedFd, Dial> {
-    let addresses = resolve(host, port, family)?;
+    let addresses = resolve(host, port, family, until)?;
     let mut tried = Vec::new();
     for (i, address) in addresses.iter().enumerate() {
         if (caller.gone)() {
@@ -59,9 +60,16 @@ pub(crate) fn dial(
     Err(Dial::Refused(tried.join("; ")))
 }
 
-fn resolve(host: &str, port: u16, family: Family) -> Result<Vec<SocketAddr>, Dial> {
+fn resolve(host: &str, port: u16, family: Family, until: Instant) -> Result<Vec<SocketAddr>, Dial> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let found = (bare, port).to_socket_addrs();
+    // What is an address already, the C library reads without asking anybody.
+    let is_address = bare.contains(':') || bare.parse::<Ipv4Addr>().is_ok();
+    let found: Result<Vec<SocketAddr>, String> = if names::OURSELVES && !is_address {
+        let found = names::look_up(bare, until);
+        found.map(|found| found.into_iter().map(|address| (address, port).into()).collect())
+    } else {
+        (bare, port).to_socket_addrs().map(Iterator::collect).map_err(|error| error.to_string())
+    };
     let found = found.map_err(|error| {
         Dial::Refused(format!(
             "{host} cannot be looked up: {error}. Is the address right, and does this machine's name service answer?"
@@ -72,7 +80,7 @@ fn resolve(host: &str, port: u16, family: Family) -> Result<Vec<SocketAddr>, Dia
         Family::V4 => address.is_ipv4(),
         Family::V6 => address.is_ipv6(),
     };
-    let mut addresses: Vec<SocketAddr> = found.filter(fits).collect();
+    let mut addresses: Vec<SocketAddr> = found.into_iter().filter(fits).collect();
     addresses.dedup();
     addresses.truncate(ADDRESSES_MAX);
     if addresses.is_empty() {

@@ -15,6 +15,7 @@ mod keys;
 mod known;
 mod link;
 mod login;
+mod names;
 mod route;
 mod session;
 mod settings;
