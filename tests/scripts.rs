@@ -20,6 +20,8 @@ mod endless;
 mod odd;
 #[path = "scripts/plan.rs"]
 mod plan;
+#[path = "scripts/signed.rs"]
+mod signed;
 #[path = "scripts/switch.rs"]
 mod switch;
 

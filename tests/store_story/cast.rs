@@ -73,6 +73,7 @@ pub fn plan(host: &str, target: char) -> Plan {
         origin: None,
         recorded: None,
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts { name: name(host), address: "192.0.2.1".into(), labels: BTreeMap::new() },
         service: Service {

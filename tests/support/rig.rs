@@ -177,6 +177,7 @@ pub fn plan_of(from: &Revision, to: &Revision) -> Plan {
         origin: None,
         recorded: Some(from.clone()),
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts {
             name: "web-1".parse().expect(parse),

@@ -67,6 +67,7 @@ pub fn plan(name: &str, from: &Revision, to: &Revision) -> Plan {
         origin: None,
         recorded: Some(from.clone()),
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts {
             name: name.parse().expect("the name of a host"),

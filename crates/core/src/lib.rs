@@ -12,6 +12,7 @@ pub mod ids;
 pub mod machine;
 pub mod plan;
 pub mod quote;
+mod signers;
 
 #[cfg(feature = "driver")]
 pub mod driver;

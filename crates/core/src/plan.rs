@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{HostName, RefName, Revision, name_type};
+pub use crate::signers::Signers;
 
 /// The layout of a stored plan. A higher one than this is refused for writing, but still listed.
 pub const PLAN_VERSION: u16 = 1;
@@ -226,6 +227,9 @@ pub struct Plan {
     pub recorded: Option<Revision>,
     /// How often a step may be begun before it has failed.
     pub attempts_max: u8,
+    /// Who must have signed the target, if that is asked for.
+    #[serde(default)]
+    pub signers: Option<Signers>,
     /// The dead-man's switch; none where the host or the operator does not want it.
     pub deadman: Option<Deadman>,
     /// Who the host is.

@@ -123,6 +123,7 @@ fn plan(from: &Revision, to: &Revision) -> Plan {
         origin: None,
         recorded: Some(from.clone()),
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts {
             name: "web-1".parse().unwrap(),

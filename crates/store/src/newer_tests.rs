@@ -31,6 +31,7 @@ pub(crate) fn run(host: &HostName) -> RunRecord {
         origin: None,
         recorded: None,
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts { name: host.clone(), address: "192.0.2.1".into(), labels: BTreeMap::new() },
         service,

@@ -129,6 +129,8 @@ pub struct Config {
     database: Option<DatabaseUrl>,
     /// The table of another program whose rows are the hosts.
     pub adopted: Option<uphaul_store::Adopted>,
+    /// The keys that may sign, where a file of them is named.
+    signers: Option<plan::Signers>,
     values: Values,
 }
 
@@ -181,6 +183,7 @@ fn read_config(
     };
     let database = reader.database(base("database.url"), around);
     let adopted = reader.adopted();
+    let signers = service::signers(&mut reader, base("service.allowed_signers"), around);
     let openssh = OpensshOptions {
         config: reader.local_path("executor.openssh.config", base("executor.openssh.config"), around),
         identity: reader.local_paths("executor.openssh.identity", base("executor.openssh.identity"), around),
@@ -215,6 +218,7 @@ fn read_config(
         fleet: fleet?,
         database,
         adopted,
+        signers,
         values,
     })
 }

@@ -119,6 +119,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("service.dirty", Kind::Choice(&["refuse", "stash", "discard"]), Some("refuse")),
     key("service.submodules", Kind::Flag, Some("false")),
     key("service.keep", Kind::List, Some("node_modules")),
+    key("service.verify_signature", Kind::Flag, Some("false")),
+    key("service.allowed_signers", Kind::Text, None),
     key("service.deadman.enabled", Kind::Flag, Some("true")),
     key("service.deadman.window", Kind::Seconds { min: 10, max: DAY_S }, Some("5m")),
     key("service.commands.restart", Kind::Text, None),

@@ -1,9 +1,11 @@
 //! The service of one host: the configuration, the host's own settings over it, the placeholders filled in.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
 
 use uphaul_core::plan::{
-    Deadman, Dirty, EnvName, Health, HostFacts, Manager, Policy, RelPath, Scope, Service, UnitName,
+    Deadman, Dirty, EnvName, Health, HostFacts, Manager, Policy, RelPath, Scope, Service, Signers, UnitName,
 };
 use uphaul_store::Host;
 
@@ -12,17 +14,24 @@ use super::read::Reader;
 use super::template::Into;
 use super::{Config, Origin, Values, variable_of};
 use crate::error::CliError;
+use crate::surroundings::Surroundings;
 
 /// The most variables that the environment of a service may have.
 const VARIABLES_MAX: usize = 256;
 /// The most bytes that one of them may have.
 const VARIABLE_BYTES_MAX: usize = 32 * 1024;
+/// How much of the file of allowed signers is read, in bytes: more than it may have.
+const SIGNERS_BYTES_MAX: u64 = 64 * 1024;
 /// The most folders that are kept for the way back.
 const KEEP_MAX: usize = 16;
 /// The most units that a service may have.
 const UNITS_MAX: usize = 32;
 
 const ONLY_SERVICE: &str = "a host can have settings below `service` only";
+
+const SIGNERS: &str = "service.allowed_signers";
+const VERIFY: &str = "service.verify_signature";
+const NO_FILE: &str = "is a file of this machine, and stands in the configuration";
 
 /// Who a host is, as its commands see it.
 pub(crate) fn facts(host: &Host) -> HostFacts {
@@ -41,6 +50,9 @@ pub(super) fn check(reader: &mut Reader<'_>) {
 pub fn check_setting(key: &str, value: &str) -> Result<(), String> {
     if !key.starts_with("service.") {
         return Err(format!("{key}: {ONLY_SERVICE}"));
+    }
+    if key == SIGNERS {
+        return Err(format!("{key}: {NO_FILE}"));
     }
     let mut values = Values::default();
     let origin = Origin::Host(String::new());
@@ -95,12 +107,30 @@ impl Config {
         Some(Deadman { window_s })
     }
 
+    /// Who must have signed what this host is taken to; none where that is not asked for.
+    ///
+    /// # Errors
+    /// Where it is asked for on this host, and the configuration names no keys.
+    pub fn signers(&self, host: &Host) -> Result<Option<Signers>, CliError> {
+        let (values, _) = self.values_of(host);
+        if !Reader::new(&values, None).flag(VERIFY) {
+            return Ok(None);
+        }
+        match &self.signers {
+            Some(signers) => Ok(Some(signers.clone())),
+            None => {
+                Err(CliError::config(format!("{}: {VERIFY} is true, and {SIGNERS} names no file", host.name)))
+            }
+        }
+    }
+
     fn values_of(&self, host: &Host) -> (Values, Vec<Problem>) {
         let mut values = self.values.clone();
         let origin = Origin::Host(host.name.to_string());
         let mut problems = Vec::new();
         for (key, value) in &host.settings {
             let result = match key.starts_with("service.") {
+                true if key == SIGNERS => Err(Problem::at(&origin, format!("{key}: {NO_FILE}"))),
                 true => values.overlay(key, value, &origin),
                 false => Err(Problem::at(&origin, format!("{key}: {ONLY_SERVICE}"))),
             };
@@ -108,6 +138,23 @@ impl Config {
         }
         (values, problems)
     }
+}
+
+/// Reads the keys that may sign, where a file of them is named.
+pub(super) fn signers(reader: &mut Reader<'_>, base: &Path, around: &Surroundings) -> Option<Signers> {
+    if reader.text(SIGNERS).is_none() && reader.flag(VERIFY) {
+        reader.refuse(VERIFY, format!("is true, and {SIGNERS} names no file"));
+    }
+    let path = reader.local_path(SIGNERS, base, around)?;
+    // A file that never ends is not read to its end.
+    let text = std::fs::File::open(&path).and_then(|file| {
+        let mut text = String::new();
+        file.take(SIGNERS_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    let signers =
+        text.map_err(|why| why.to_string()).and_then(|text| text.parse::<Signers>().map_err(|bad| bad.why));
+    signers.map_err(|why| reader.refuse(SIGNERS, format!("{}: {why}", path.display()))).ok()
 }
 
 /// Reads the service. Without a host, what is missing is not missed.

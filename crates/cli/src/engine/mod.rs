@@ -127,6 +127,8 @@ impl Engine {
         let mut policy = self.config.policy(host);
         policy.accept_drift = ask.accept_drift;
         policy.force = ask.force;
+        // What the host was proved to run before needs no signature: the way back is always open.
+        let back = ask.goal == Goal::Rollback && host.previous_version.as_ref() == Some(&to.commit);
         Ok(Plan {
             version: PLAN_VERSION,
             goal: ask.goal,
@@ -135,6 +137,7 @@ impl Engine {
             origin: to.origin.clone(),
             recorded: host.current_version.clone(),
             attempts_max: self.config.attempts_max,
+            signers: self.config.signers(host)?.filter(|_| !back),
             deadman: self.config.deadman(host).filter(|_| !ask.no_deadman),
             host: facts(host),
             service: self.config.plan_service(host)?,

@@ -40,6 +40,7 @@ fn plan() -> Plan {
         origin: None,
         recorded: Some(revision('a')),
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts { name: "web-1".parse().unwrap(), address: "10.0.0.1".into(), labels: [].into() },
         service: Service {

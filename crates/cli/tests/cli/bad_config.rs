@@ -45,6 +45,8 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("an unknown placeholder of a program", "[default.executor.command]\nargv = [\"docker\", \"{host}\"]\n"),
     ("text for a switch", "[default.service]\nsubmodules = \"yes\"\n"),
+    ("signatures by nobody", "[default.service]\nverify_signature = true\n"),
+    ("signatures by a file that is not there", "[default.service]\nallowed_signers = \"signers\"\n"),
     ("list for a text", "[default.service]\npath = [\"/srv/app\"]\n"),
     ("table for a text", "[default.service.path]\nx = 1\n"),
     ("text for a table", "[default]\nservice = \"app\"\n"),
@@ -165,5 +167,34 @@ fn refs_that_cannot_be_are_refused() {
         writeln!(page, "# {}\n{}", reference.escape_debug(), said.stderr).unwrap();
     }
     writeln!(page, "$ uphaul update web-1\n{}", env.run(&["update", "web-1"])).unwrap();
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn faults_of_the_allowed_signers() {
+    let mut page = String::new();
+    for text in [
+        "",
+        "# nobody yet\n",
+        "ann@example.com\n",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlq ann@example.com\n",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n",
+        "ann@example.com ssh-ed25519 AAAAC3\u{1b}[2J\n",
+    ] {
+        let env = TestEnv::new();
+        env.file(
+            "uphaul.toml",
+            "[default.service]\nverify_signature = true\nallowed_signers = \"signers\"\n",
+        );
+        env.file("signers", text);
+        let said = env.run(&["config", "check"]);
+        assert_eq!(said.code, Some(2), "{text:?}: {said}");
+        writeln!(page, "# {}\n{}", text.escape_debug(), said.stderr).unwrap();
+    }
+    let env = crate::hosts::three_hosts();
+    env.file("uphaul.toml", "[default.service]\nverify_signature = true\nallowed_signers = \"signers\"\n");
+    env.file("signers", "ann@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlq ann\n");
+    let _ = env.run(&["config", "check"]).ok();
+    page += &env.page(&[&["hosts", "edit", "web-1", "--set", "service.allowed_signers=signers"]]);
     insta::assert_snapshot!(page);
 }

@@ -22,6 +22,7 @@ fn plan(host: &str) -> Plan {
         origin: None,
         recorded: None,
         attempts_max: 3,
+        signers: None,
         deadman: None,
         host: HostFacts { name: host.parse().unwrap(), address: "x".into(), labels: [].into() },
         service: Service {

@@ -12,6 +12,7 @@
 //! | `U_PHASE` | `prepare`, `update` or `rollback` |
 //! | `U_RUN`, `U_FENCE` | the run, and the fencing number or `new` |
 //! | `U_SEQ` | the number of the run's last transition |
+//! | `U_SIGNERS`, `U_REFERENCE` | by whom the target must be signed, or empty; how it was asked for (`fetch`) |
 //! | `U_TARGET`, `U_TO` | the run's target; the commit that this step is about |
 //! | `U_RECORDED` | what the record says the host runs, or empty |
 //! | `U_SETTLED` | runs known to be over, whose claim on the host is worth nothing |
@@ -42,6 +43,7 @@ use crate::quote::word;
 const CLOCK: &str = include_str!("sh/clock.sh");
 const LIB: &str = concat!(include_str!("sh/clock.sh"), include_str!("sh/lib.sh"));
 const WAY: &str = include_str!("sh/way.sh");
+const SIGNED: &str = include_str!("sh/signed.sh");
 const RUNNER: &str = include_str!("sh/runner.sh");
 const JOB: &str = include_str!("sh/job.sh");
 const BODY: &str = include_str!("sh/body.sh");
@@ -101,7 +103,25 @@ pub fn lower(plan: &Plan, command: &Command, context: &Context<'_>) -> RemoteCom
     // A switch that takes the host back is waited for.
     let back = plan.deadman.map_or(0, |_| switch_limit_s(plan));
     env.insert("U_WAIT_S".into(), (limit + 30 + back).to_string());
-    env.insert("U_BODY".into(), [LIB, WAY, BODY, script].concat());
+    let signed = match &command.action {
+        Action::Fetch(_) => {
+            env.insert(
+                "U_SIGNERS".into(),
+                plan.signers.as_ref().map(ToString::to_string).unwrap_or_default(),
+            );
+            env.insert("U_REFERENCE".into(), plan.reference.to_string());
+            SIGNED
+        }
+        Action::Preflight
+        | Action::Record
+        | Action::Checkout(_)
+        | Action::Install
+        | Action::Restart
+        | Action::Verify(_)
+        | Action::Arm(_)
+        | Action::Confirm => "",
+    };
+    env.insert("U_BODY".into(), [LIB, WAY, BODY, signed, script].concat());
     env.insert("U_JOB_TEXT".into(), [CLOCK, JOB].concat());
     if matches!(command.action, Action::Arm(_)) {
         env.extend(switch(plan));

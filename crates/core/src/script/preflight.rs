@@ -92,6 +92,7 @@ pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
     judge.tools();
     if judge.checkout() {
         judge.remote();
+        judge.signatures();
         judge.tree();
         judge.space();
         judge.kept_space();
@@ -193,6 +194,40 @@ impl Judge<'_> {
                     "set service.commands.restart and service.commands.status".into(),
                 ),
             }
+        }
+    }
+
+    /// What a host needs to look at signatures.
+    fn signatures(&mut self) {
+        let Some(signers) = &self.plan.signers else { return };
+        let (keys, times) = (signers.count(), signers.has_times());
+        self.finding(
+            "signature",
+            format!(
+                "only what is signed by one of {keys} key{} (service.allowed_signers) is checked out",
+                if keys == 1 { "" } else { "s" }
+            ),
+        );
+        // Older ones ask whether a key is good now, and not whether it was when the commit was made.
+        let needed = if times { (2, 35) } else { (2, 34) };
+        if let [major, minor, ..] = numbers(self.get("git_version"))[..]
+            && (major, minor) < needed
+        {
+            let what = if times { "signatures of keys that are good for a time only" } else { "signatures" };
+            let found =
+                format!("git {major}.{minor} cannot look at {what}: it takes {}.{}", needed.0, needed.1);
+            self.problem(
+                "git-signature",
+                found,
+                "install a newer git on the host, or set service.verify_signature to false for it".into(),
+            );
+        }
+        if self.tool_path("ssh-keygen").is_none() {
+            self.problem(
+                "tool-missing",
+                "ssh-keygen is not on the host, and signatures are to be looked at".into(),
+                "install the package openssh-client, or set service.verify_signature to false for it".into(),
+            );
         }
     }
 

@@ -60,6 +60,23 @@ fn fetch(plan: &Plan, to: &str, host: &Preflight) -> Vec<String> {
         all.push(git(plan, &args));
     }
     all.push(git(plan, &["update-ref", "refs/uphaul/target", to]));
+    if plan.signers.is_some() {
+        // The keys of service.allowed_signers, in a file of the job.
+        let mut args = Vec::new();
+        for set in [
+            "gpg.format=ssh",
+            "gpg.ssh.program=ssh-keygen",
+            "gpg.ssh.allowedSignersFile=SIGNERS",
+            "gpg.program=false",
+            "gpg.openpgp.program=false",
+            "gpg.x509.program=false",
+            "gpg.minTrustLevel=fully",
+        ] {
+            args.extend(["-c", set]);
+        }
+        args.extend(["verify-commit", to]);
+        all.push(git(plan, &args));
+    }
     all
 }
 

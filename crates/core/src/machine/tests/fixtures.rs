@@ -30,6 +30,7 @@ pub(super) fn plan(attempts_max: u8, switch: bool) -> Plan {
         origin: None,
         recorded: Some(previous_revision()),
         attempts_max,
+        signers: None,
         deadman: switch.then_some(Deadman { window_s: 600 }),
         host: HostFacts {
             name: "web-1".parse().unwrap(),

@@ -9,5 +9,6 @@ has || g fetch --quiet --no-tags --prune --no-recurse-submodules $depth origin \
   cat "$U_JOB/first"; fail "git fetch from origin failed"; }
 has || { cat "$U_JOB/first"; fail "origin has no commit $U_TARGET any more (was the branch force-pushed?)"; }
 g update-ref refs/uphaul/target "$U_TARGET" || fail 'refs/uphaul/target cannot be written'
+[ -z "$U_SIGNERS" ] || signed
 in_way=$(way_of "$U_TARGET")
 [ -z "$in_way" ] || fail "untracked files are in the way of the target: $in_way; move or remove them"

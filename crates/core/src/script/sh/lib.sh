@@ -12,11 +12,11 @@ runtime=/run/user/$(id -u)
 # Commands of the operator and git see this environment and no other: the same in a session, in a job, after a crash.
 clean='HOME="$home" USER="$me" LOGNAME="$me" SHELL=/bin/sh XDG_RUNTIME_DIR="$runtime" PATH=/usr/local/bin:/usr/bin:/bin'
 git_ssh="$(git -C "$U_DIR" config core.sshCommand 2>/dev/null || echo ssh) -oBatchMode=yes -oConnectTimeout=15"
-# git without hooks, prompts and upkeep. An agent forwarded to the login is not there, since a job outlives it.
+# git without hooks, prompts and upkeep, and with no object in the stead of another (git replace): a hash is what it says. An agent forwarded to the login is not there, since a job outlives it.
 # `limited` may hold the words of a time limit; jobs have their own.
 limited=
 g() {
-  eval "$limited env -i $clean LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
+  eval "$limited env -i $clean LC_ALL=C GIT_NO_REPLACE_OBJECTS=1 GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_SSH_COMMAND=\"\$git_ssh\" $U_ENV \
     git -C \"\$U_DIR\" -c gc.auto=0 -c maintenance.auto=0 -c core.hooksPath=/dev/null -c core.fsmonitor=false \
     -c advice.detachedHead=false -c submodule.recurse=false \"\$@\""
 }

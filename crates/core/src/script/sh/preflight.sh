@@ -2,7 +2,7 @@
 say user "$me"
 say uid "$(id -u)"
 say home "$home"
-for _t in git flock timeout setsid mkfifo stdbuf systemctl systemd-run sudo; do
+for _t in git flock timeout setsid mkfifo stdbuf systemctl systemd-run sudo ssh-keygen; do
   _at=$(command -v "$_t" 2>/dev/null) && say tool "$_t $_at"
 done
 say git_version "$(git --version 2>/dev/null)"
