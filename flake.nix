@@ -1,11 +1,20 @@
 {
   description = "Uphaul updates a service on every server you run, over SSH, and pulls a server back up when an update fails";
 
-  # One input. Nix 2.18 or newer, as this nixpkgs asks.
+  # Nix 2.18 or newer, as this nixpkgs asks.
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+  # Compilers with the standard library for musl, which the static binary is built for.
+  inputs.rust-overlay = {
+    url = "github:oxalica/rust-overlay";
+    inputs.nixpkgs.follows = "nixpkgs";
+  };
 
   outputs =
-    { self, nixpkgs }:
+    {
+      self,
+      nixpkgs,
+      rust-overlay,
+    }:
     let
       inherit (nixpkgs) lib;
       systems = [
@@ -20,15 +29,24 @@
     {
       packages = eachSystem (
         pkgs:
-        rec {
+        let
           uphaul = pkgs.callPackage ./nix/package.nix { inherit commit; };
-          default = uphaul;
-        }
-        # One file that runs on any Linux. Not the default: the binary cache may lack the static toolchain, which takes
-        # an hour to build.
-        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
-          uphaul-static = pkgs.pkgsStatic.callPackage ./nix/package.nix { inherit commit; };
-        }
+          # One file that runs on any Linux.
+          uphaul-static = pkgs.callPackage ./nix/static.nix {
+            inherit commit;
+            rust-bin = rust-overlay.lib.mkRustBin { } pkgs;
+          };
+        in
+        if pkgs.stdenv.hostPlatform.isLinux then
+          {
+            inherit uphaul uphaul-static;
+            default = uphaul-static;
+          }
+        else
+          {
+            inherit uphaul;
+            default = uphaul;
+          }
       );
 
       apps = eachSystem (pkgs: {
@@ -42,33 +60,29 @@
       checks = eachSystem (
         pkgs:
         let
-          package = self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+          inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) default uphaul;
           # The package's own source and dependencies, with another command in the place of its build.
           cargo =
             name: tools: command:
-            package.overrideAttrs (old: {
+            uphaul.overrideAttrs (old: {
               pname = "uphaul-${name}";
               nativeBuildInputs = old.nativeBuildInputs ++ tools;
               buildPhase = command;
               doCheck = false;
-              doInstallCheck = false;
               installPhase = "touch $out";
             });
         in
         {
-          inherit package;
+          # On Linux its build fails where the binary asks for a loader, or does not run.
+          inherit default uphaul;
           format = cargo "format" [ pkgs.rustfmt ] "cargo fmt --all --check";
           clippy = cargo "clippy" [ pkgs.clippy ] "cargo clippy --workspace --all-targets --offline -- -D warnings";
-        }
-        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
-          # The build fails where the binary asks for a loader, or does not run.
-          is-static = self.packages.${pkgs.stdenv.hostPlatform.system}.uphaul-static;
         }
       );
 
       devShells = eachSystem (pkgs: {
         default = pkgs.mkShell {
-          inputsFrom = [ self.packages.${pkgs.stdenv.hostPlatform.system}.default ];
+          inputsFrom = [ self.packages.${pkgs.stdenv.hostPlatform.system}.uphaul ];
           packages = [
             pkgs.cargo-deny
             pkgs.cargo-insta

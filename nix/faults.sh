@@ -33,4 +33,9 @@ fault "an input that the lock file does not know" flake.nix 's/nixos-26.05/nixos
 fault "an option of the module that is none" nix/module.nix 's/cfg.resume.onCalendar/cfg.resume.calendar/'
 fault "another command in the unit" nix/module.nix 's/} resume"/} status"/'
 fault "an overlay that takes one argument" flake.nix 's/final: _prev:/final:/'
+fault "a default that is not static" flake.nix 's/default = uphaul-static/default = uphaul/'
+fault "a target that Rust has not" nix/static.nix 's/targets = \[ target \]/targets = [ "x86_64-linux-musl" ]/'
+fault "an attribute that rust-overlay has not" nix/static.nix 's/stable."1.95.0".minimal/stable."1.95.0".minimum/'
+fault "a package that pkgsStatic has not" nix/static.nix 's/getDev pkgsStatic.openssl/getDev pkgsStatic.libopenssl/'
+fault "a static package on macOS too" flake.nix 's/if pkgs.stdenv.hostPlatform.isLinux then/if true then/'
 echo "NOTE: $caught deliberate faults of the flake are caught"

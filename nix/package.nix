@@ -31,7 +31,8 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = root + "/Cargo.lock";
-  # OpenSSL, which libssh2 needs, is built in, and its build is written in Perl.
+  # What is built in stands in the lock file; a wrapper of cargo for that would have to fit every toolchain.
+  auditable = false;
   cargoBuildFlags = [
     "--package"
     "uphaul"
@@ -47,7 +48,6 @@ rustPlatform.buildRustPackage {
   OPENSSL_NO_VENDOR = 1;
   UPHAUL_COMMIT = commit;
 
-  # A static binary for another kind of system that this one can run brings them along, too.
   postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do $out/bin/uphaul completions $shell >uphaul.$shell; done
     installShellCompletion --cmd uphaul --bash uphaul.bash --fish uphaul.fish --zsh uphaul.zsh
@@ -57,18 +57,6 @@ rustPlatform.buildRustPackage {
 
   # The tests want git, a network of their own and real hosts, which the sandbox has not: .ci/run runs them.
   doCheck = false;
-
-  # A static build proves itself: no loader is asked for, and it runs.
-  doInstallCheck = stdenv.hostPlatform.isStatic;
-  installCheckPhase = ''
-    runHook preInstallCheck
-    if ''${READELF:-readelf} --program-headers --wide $out/bin/uphaul | grep INTERP; then
-      echo "uphaul is not static"
-      exit 1
-    fi
-    $out/bin/uphaul --version
-    runHook postInstallCheck
-  '';
 
   meta = {
     description = "Updates a service on every server you run, over SSH, and pulls a server back up when an update fails";

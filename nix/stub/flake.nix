@@ -1,7 +1,8 @@
 # A stand-in for nixpkgs, for machines that cannot reach it: nix/check.sh evaluates the flake with it.
 #
-# It holds only the names that flake.nix and package.nix use, each looked up in nixpkgs by hand, and refuses all others, so a
-# misspelt name, argument or licence fails. It builds nothing, and cannot tell whether a name is in the pinned nixpkgs.
+# It holds only the names that flake.nix and its packages use, each looked up in nixpkgs by hand, and refuses all others, so a
+# misspelt name, argument or licence fails. What it builds, it builds with this machine's own programs (build.sh). It cannot
+# tell whether a name is in the pinned nixpkgs.
 {
   outputs =
     { self }:

@@ -16,6 +16,14 @@ let
 in
 rec {
   genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
+  toUpper =
+    let
+      letters = text: builtins.genList (i: substring i 1 text) (stringLength text);
+    in
+    builtins.replaceStrings (letters "abcdefghijklmnopqrstuvwxyz") (letters "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  # Packages of the stub have one output.
+  getLib = package: package;
+  getDev = package: package;
   optional = condition: item: if condition then [ item ] else [ ];
   optionalString = condition: text: if condition then text else "";
   literalExpression = text: text;

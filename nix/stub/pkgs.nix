@@ -1,11 +1,15 @@
-# The packages and builders of nixpkgs that this project uses. Nothing here can be built.
+# The packages and builders of nixpkgs that this project uses. With --impure they can be built: by build.sh, which uses this
+# machine's own programs.
 {
   lib,
   system,
-  static ? false,
 }:
 let
   isLinux = builtins.match ".*-linux" system != null;
+
+  # Of the machine that evaluates with --impure, for build.sh; empty otherwise, and then nothing can be built.
+  here = builtins.getEnv "STUB_HERE";
+  building = here != "" && builtins.currentSystem == system;
 
   # Like stdenv.mkDerivation: a derivation with meta and overrideAttrs.
   make =
@@ -13,9 +17,17 @@ let
     let
       name = attrs.name or "${attrs.pname}-${attrs.version}";
       # What a real derivation turns to strings. Licences, platforms and the like stay out, and are looked at by name.
-      built = builtins.removeAttrs attrs [ "meta" "cargoLock" ];
+      built = builtins.removeAttrs attrs [ "meta" "cargoLock" "override" ];
     in
-    derivation (built // { inherit name system; builder = "/bin/sh"; args = [ "-c" "exit 1" ]; })
+    derivation (
+      built
+      // {
+        inherit name system here;
+        builder = if building then "/bin/bash" else "/bin/false";
+        args = [ ./build.sh ];
+        outPATH = builtins.getEnv "PATH";
+      }
+    )
     // {
       inherit name;
       meta = attrs.meta or { };
@@ -45,7 +57,6 @@ let
 
     stdenv.hostPlatform = {
       inherit system isLinux;
-      isStatic = static;
     };
     stdenv.buildPlatform = {
       inherit system;
@@ -67,30 +78,41 @@ let
       in
       if missing == [ ] then function given else throw "${toString path}: nixpkgs has no ${builtins.toJSON missing}";
 
-    rustPlatform.buildRustPackage =
-      attrs:
-      make (
-        only [
-          "pname"
-          "version"
-          "src"
-          "cargoLock"
-          "cargoBuildFlags"
-          "nativeBuildInputs"
-          "buildInputs"
-          "OPENSSL_NO_VENDOR"
-          "UPHAUL_COMMIT"
-          "postInstall"
-          "doCheck"
-          "doInstallCheck"
-          "installCheckPhase"
-          "meta"
-        ] attrs "buildRustPackage"
-        // {
-          nativeBuildInputs = [ (tool "cargo") ] ++ attrs.nativeBuildInputs;
-          cargoLockFile = lockFile attrs.cargoLock.lockFile;
-        }
-      );
+    rustPlatform = pkgs.makeRustPlatform {
+      cargo = tool "cargo";
+      rustc = tool "rustc";
+    };
+    makeRustPlatform =
+      { cargo, rustc }:
+      {
+        buildRustPackage =
+          attrs:
+          make (
+            only [
+              "pname"
+              "version"
+              "src"
+              "cargoLock"
+              "auditable"
+              "cargoBuildFlags"
+              "nativeBuildInputs"
+              "buildInputs"
+              "OPENSSL_NO_VENDOR"
+              "UPHAUL_COMMIT"
+              "postInstall"
+              "doCheck"
+              "meta"
+            ] attrs "buildRustPackage"
+            // {
+              nativeBuildInputs = [
+                cargo
+                rustc
+              ]
+              ++ attrs.nativeBuildInputs;
+              cargoLockFile = lockFile attrs.cargoLock.lockFile;
+            }
+          );
+      };
 
     mkShell =
       attrs:
@@ -101,9 +123,15 @@ let
 
     pkgsStatic =
       if isLinux then
-        import ./pkgs.nix {
-          inherit lib system;
-          static = true;
+        {
+          # There is no standard library for musl on the machines of the tests: they build for glibc.
+          stdenv.hostPlatform.rust.rustcTarget =
+            builtins.replaceStrings [ "linux" ] [ (if building then "unknown-linux-gnu" else "unknown-linux-musl") ]
+              system;
+          stdenv.cc = tool "cc" // {
+            targetPrefix = "stub-";
+          };
+          openssl = tool "openssl-static";
         }
       else
         throw "pkgsStatic: not on ${system}";
@@ -121,6 +149,8 @@ let
     "perl"
     "pkg-config"
     "rust-analyzer"
+    # What rust-overlay makes, see ../stub-rust.
+    "rust-toolchain"
     "rustfmt"
     "sqlite"
   ] tool;
