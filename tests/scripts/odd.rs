@@ -220,3 +220,24 @@ fn a_target_that_no_checkout_makes_clean_is_left_again() {
     }
     assert_eq!(rig.versions(), "v1/v1/v1");
 }
+
+#[test]
+fn what_lies_on_a_host_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let rig = Rig::new();
+    let ours = rig.checkout().join(".git/uphaul");
+    // As an older one may have left it.
+    std::fs::create_dir(&ours).unwrap();
+    std::fs::set_permissions(&ours, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.service.env = [("SECRET".parse().unwrap(), "s3cret".to_owned())].into();
+    assert!(matches!(hand.record(), Input::Succeeded(_)));
+    for step in [UpdateStep::Fetch, UpdateStep::Checkout, UpdateStep::Install] {
+        assert_eq!(hand.update(step), Input::Succeeded(Observation::Nothing), "{step:?}");
+        let mode = std::fs::metadata(&ours).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700, "after {step:?}");
+    }
+    // And the checkout is what it was: others may read it, as the service's own user has to.
+    let mode = std::fs::metadata(rig.checkout().join("only-in-v2/file")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+}

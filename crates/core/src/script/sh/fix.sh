@@ -2,7 +2,7 @@
 S=$(uphaul_dir) || { say fault "$U_DIR is not a git checkout, or not one that $me may read"; exit 0; }
 unit=$(switch_unit 2>/dev/null)
 [ -d "$S/switch" ] || [ -e "$unit_dir/$unit" ] || { say fixed 'nothing was left behind'; exit 0; }
-mkdir -p "$S" && exec 9>>"$S/lock"
+mkdir -p "$S" && chmod 700 "$S" && exec 9>>"$S/lock"
 flock -w 10 9 || { say fault 'a step is at work, and holds the lock'; exit 0; }
 read_claim "$S"
 read_switch "$S"

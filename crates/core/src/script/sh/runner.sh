@@ -3,7 +3,8 @@
 # Whose answer this is: one that was kept from another command, or made up, names another.
 say run "$U_RUN"; say step "$U_STEP"
 S=$(uphaul_dir) || { say state refused; say why "$U_DIR is not a git checkout, or not one that $me may read"; exit 0; }
-mkdir -p "$S/jobs" 2>/dev/null && : 2>/dev/null >>"$S/lock" || { say state refused; say why "$S cannot be written"; exit 0; }
+# For this user alone: outputs of commands and the values of steps lie there.
+mkdir -p "$S/jobs" 2>/dev/null && chmod 700 "$S" 2>/dev/null && : 2>/dev/null >>"$S/lock" || { say state refused; say why "$S cannot be written"; exit 0; }
 J=$S/jobs/$U_RUN.$U_STEP
 read_claim "$S"
 if [ "$U_FENCE" = new ] && claim_lives && [ "$c_run" != "$U_RUN" ]; then
