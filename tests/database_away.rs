@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use uphaul_core::driver::{
     Drive, DriveEnd, Event, FleetEnd, Observer, Ports, Reach, Silent, drive, fleet, stop_pair,
 };
+use uphaul_core::evidence::Patterns;
 use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::machine::{Outcome, State, step};
 use uphaul_core::ports::{RunRecord, Target};
@@ -58,6 +59,7 @@ impl Stage {
             clock: Arc::new(CountingClock::default()),
             observer,
             stop: stop.clone(),
+            mask: Patterns::default(),
         };
         let (from, to) = (self.mock.revision("v1"), self.mock.revision("v2"));
         let store = self.store.clone();

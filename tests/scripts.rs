@@ -16,6 +16,8 @@ use uphaul_tests::rig::Rig;
 mod clock;
 #[path = "scripts/endless.rs"]
 mod endless;
+#[path = "scripts/evidence.rs"]
+mod evidence;
 #[path = "scripts/odd.rs"]
 mod odd;
 #[path = "scripts/plan.rs"]

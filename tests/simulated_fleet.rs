@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use uphaul_core::driver::{Drive, DriveEnd, FleetEnd, Ports, Reach, Silent, drive, fleet, stop_pair};
+use uphaul_core::evidence::Patterns;
 use uphaul_core::ids::HostName;
 use uphaul_core::machine::{Outcome, State};
 use uphaul_core::ports::Target;
@@ -28,6 +29,7 @@ async fn settle(fleet: &MockFleet, journal: &Arc<MemoryJournal>, name: &str) -> 
         clock: Arc::new(CountingClock::default()),
         observer: Arc::new(Silent),
         stop,
+        mask: Patterns::default(),
     };
     for _ in 0..DRIVERS_MAX {
         tokio::select! {
@@ -169,6 +171,23 @@ async fn a_fault_on_the_way_back_is_survived_or_told() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_befalls_the_reading_of_evidence_the_host_goes_back() {
+    for what in everything() {
+        let faults = [Fault::fails("update-Verify", Moment::After), Fault::job("evidence", what.clone())];
+        let outcome = told(&faults).await;
+        let fair = match outcome {
+            Outcome::RolledBack { .. } => true,
+            Outcome::Superseded { .. } => matches!(what, What::Taken { .. }),
+            Outcome::NeedsAttention { .. }
+            | Outcome::Updated { .. }
+            | Outcome::Unchanged
+            | Outcome::Aborted { .. } => false,
+        };
+        assert!(fair, "{what:?}: {outcome:?}");
     }
 }
 

@@ -12,6 +12,8 @@ mod cast;
 mod columns;
 #[path = "store_story/crowd.rs"]
 mod crowd;
+#[path = "store_story/evidence.rs"]
+mod evidence;
 #[path = "store_story/hosts.rs"]
 mod hosts;
 #[path = "store_story/leases.rs"]
@@ -139,6 +141,11 @@ macro_rules! every_story {
                 a_lease_of_another_host_writes_nothing
                 a_transition_that_is_too_large_is_refused
                 runs_are_listed_newest_first
+            }
+            evidence {
+                it_is_written_with_its_transition
+                what_is_not_written_leaves_none
+                what_is_too_large_is_refused_whole
             }
             leases {
                 a_free_host_is_taken_and_given_back

@@ -157,6 +157,14 @@ stories! {
     parked_before_the_step: "the host drops off before its checkout, and comes back", [("update-Checkout", AwayBefore)];
     parked_in_the_rollback: "the host drops off in the rollback, and comes back",
         [("update-Verify", FailAfter), ("rollback-Install", AwayAfter)];
+    evidence_lost: "the connection is lost while the evidence of a failed verify is read: the rollback goes on",
+        [("update-Verify", FailAfter), ("evidence", LoseBefore)];
+    evidence_fails: "the evidence of a failed restart cannot be read: the rollback goes on",
+        [("update-Restart", FailAfter), ("evidence", FailBefore)];
+    evidence_away: "the host drops off while the evidence is read, and comes back",
+        [("update-Verify", FailAfter), ("evidence", AwayBefore)];
+    evidence_crash: "killed while the evidence is read: the next driver reads it",
+        [("update-Verify", FailAfter), ("evidence", CrashAfter), ("update-Verify", FailAfter)];
     crash_upon_crash: "killed in the checkout, and again in the resumed checkout",
         [("update-Checkout", CrashAfter), ("update-Checkout", CrashBefore)];
 }

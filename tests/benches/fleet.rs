@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use uphaul_core::driver::{Drive, DriveEnd, Ports, Reach, Silent, drive, fleet, stop_pair};
+use uphaul_core::evidence::Patterns;
 use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::machine::{Outcome, State};
 use uphaul_core::plan::Plan;
@@ -43,6 +44,7 @@ async fn main() {
         clock: Arc::new(CountingClock::default()),
         observer: Arc::new(Silent),
         stop: stop.clone(),
+        mask: Patterns::default(),
     };
     let plan = plan_of(&v1, &v2);
     let began = Instant::now();

@@ -154,6 +154,7 @@ fn commands() -> Vec<RemoteCommand> {
     all.push(script::resolve(&hand.plan, &context, &"main".parse().unwrap()));
     all.push(script::fix(&hand.plan, &context));
     all.push(script::release(&hand.plan, &context));
+    all.push(script::evidence(&hand.plan, &context, Step::Update(UpdateStep::Verify)));
     all
 }
 
@@ -168,7 +169,9 @@ fn no_script_reads_the_wall_clock() {
     assert_eq!(told, Vec::<String>::new(), "these read the wall clock: boot id and /proc/uptime do not lie");
     let unused: Vec<_> = ACCEPTED.iter().zip(used).filter(|(_, used)| !used).collect();
     assert!(unused.is_empty(), "accepted, and not there any more: {unused:?}");
-    for needed in ["runner.sh", "switch.sh", "frame.sh", "checkout.sh", "LOGIN_COMMAND", "preflight", "arm"] {
+    for needed in
+        ["runner.sh", "switch.sh", "frame.sh", "checkout.sh", "LOGIN_COMMAND", "preflight", "arm", "evidence"]
+    {
         assert!(all.iter().any(|(name, _)| name.ends_with(needed)), "{needed} was not looked at");
     }
 }

@@ -55,6 +55,7 @@ async fn is_no_fault_of_the_host() {
             clock: Arc::new(CountingClock::default()),
             observer: Arc::new(Silent),
             stop,
+            mask: Patterns::default(),
         };
         let end = drive(&ports, one(&journal, "web-1")).await;
         let job = JOBS[at - 1];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use uphaul_core::evidence::Evidence;
 use uphaul_core::ids::{HostName, Revision, RunId, Seq};
 use uphaul_core::machine::{Input, Observation, Previous, Reason, State, step};
 use uphaul_core::plan::{Goal, HostFacts, Limits, Manager, PLAN_VERSION, Plan, Policy, Scope, Service};
@@ -124,12 +125,18 @@ impl Driver {
             input: moved.input,
             state: moved.to,
             at_us: self.at_us + 1_000_000,
+            evidence: None,
         }
     }
 
     /// Moves the run by what came back.
     pub async fn tell(&mut self, input: Input) -> Result<(), JournalError> {
-        let entry = self.next(input);
+        self.tell_with(input, None).await
+    }
+
+    /// The same, with what was seen of a failure.
+    pub async fn tell_with(&mut self, input: Input, evidence: Option<Evidence>) -> Result<(), JournalError> {
+        let entry = Entry { evidence, ..self.next(input) };
         self.store.append(&self.lease, &entry).await?;
         self.at_us = entry.at_us;
         (self.record.seq, self.record.state) = (entry.seq, entry.state);

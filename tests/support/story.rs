@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use uphaul_core::driver::{Drive, DriveEnd, Event, Observer, Ports, Reach, drive, stop_pair};
+use uphaul_core::evidence::{Evidence, Patterns};
 use uphaul_core::ids::Revision;
 use uphaul_core::machine::{Action, Command, Input, Observation, Outcome, Reason, State};
 use uphaul_core::plan::Plan;
@@ -26,6 +27,7 @@ pub trait HostSide: Send + Sync {
 
 struct Teller {
     host: Arc<dyn HostSide>,
+    journal: Arc<MemoryJournal>,
     plan: Plan,
     faults: Arc<Faults>,
     told: Mutex<Told>,
@@ -78,6 +80,9 @@ impl Observer for Teller {
         let mut told = self.told.lock().expect("no panic");
         let outcome = self.label(came_back(input));
         self.answer(&mut told, &outcome);
+        if let Some(evidence) = self.journal.entries().last().and_then(|entry| entry.evidence.clone()) {
+            let _infallible = writeln!(told.text, "     -- {} --", seen(&evidence));
+        }
         told.seq += 1;
         let seq = told.seq;
         match Command::for_state(&self.plan, state) {
@@ -90,6 +95,15 @@ impl Observer for Teller {
                 let _infallible = writeln!(told.text, "{seq:>3}  {}", end.trim_end());
             }
         }
+    }
+}
+
+/// What was read of a failure, by name; what it says differs from host to host.
+fn seen(evidence: &Evidence) -> String {
+    let names: Vec<&str> = evidence.parts.iter().map(|part| part.name.as_str()).collect();
+    match &evidence.trouble {
+        None => format!("evidence: {}", names.join(", ")),
+        Some(why) => format!("no evidence: {why}"),
     }
 }
 
@@ -201,7 +215,13 @@ async fn story_until(
 ) -> String {
     let journal = Arc::new(MemoryJournal::new(plan.clone()));
     let told = Mutex::new(Told::default());
-    let teller = Arc::new(Teller { host: host.clone(), plan: plan.clone(), faults: faults.clone(), told });
+    let teller = Arc::new(Teller {
+        host: host.clone(),
+        plan: plan.clone(),
+        faults: faults.clone(),
+        journal: journal.clone(),
+        told,
+    });
     let (_handle, stop) = stop_pair();
     let executor = Arc::new(FaultyExecutor { inner: host.executor(), faults: faults.clone() });
     let ports = Ports {
@@ -210,6 +230,7 @@ async fn story_until(
         clock: Arc::new(CountingClock::default()),
         observer: teller.clone(),
         stop,
+        mask: Patterns::default(),
     };
     let before = host.versions();
     for driver in 0..DRIVERS_MAX {

@@ -112,6 +112,8 @@ pub struct RunEnd {
     pub elapsed: Duration,
     /// Within how many seconds its switch takes the host back, where the run was left in the middle and has set one.
     pub reverts_within_s: Option<u32>,
+    /// Whether the record has evidence of what failed.
+    pub evidence: bool,
 }
 
 impl RunEnd {
@@ -182,7 +184,15 @@ mod tests {
 
     fn end(end: HostEnd) -> RunEnd {
         let host = "web-1".parse().unwrap();
-        RunEnd { host, run: None, target: None, end, elapsed: Duration::ZERO, reverts_within_s: None }
+        RunEnd {
+            host,
+            run: None,
+            target: None,
+            end,
+            elapsed: Duration::ZERO,
+            reverts_within_s: None,
+            evidence: false,
+        }
     }
 
     fn finished(outcome: Outcome) -> RunEnd {

@@ -30,6 +30,8 @@ mod proof;
 mod by_program;
 #[path = "hosts/contested.rs"]
 mod contested;
+#[path = "hosts/evidence.rs"]
+mod evidence;
 #[path = "hosts/good.rs"]
 mod good;
 #[path = "hosts/interrupted.rs"]
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let files = [
         ("by_program", by_program::ALL),
         ("contested", contested::ALL),
+        ("evidence", evidence::ALL),
         ("good", good::ALL),
         ("interrupted", interrupted::ALL),
         ("killed", killed::ALL),

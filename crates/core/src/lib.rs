@@ -5,7 +5,7 @@
 //! [`machine::Command`] must be running now; [`script`] turns a command into the words that are sent to the
 //! host; the driver (feature `driver`) writes each transition down before it performs its command.
 //!
-//! Modules point one way: `ids <- plan <- machine <- {event, script} <- ports <- driver`.
+//! Modules point one way: `ids <- plan <- machine <- {evidence, script} <- ports <- driver`.
 
 pub mod host_key;
 pub mod ids;
@@ -16,6 +16,8 @@ mod signers;
 
 #[cfg(feature = "driver")]
 pub mod driver;
+#[cfg(feature = "driver")]
+pub mod evidence;
 #[cfg(feature = "driver")]
 pub mod ports;
 #[cfg(feature = "driver")]

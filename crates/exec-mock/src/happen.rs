@@ -115,6 +115,7 @@ fn perform(live: &mut Live, origin: &Origin, order: &Order, how: How) -> String 
     match order.action.as_str() {
         "preflight" => live.preflight(origin, order),
         "resolve" => resolve(origin, order),
+        "evidence" => live.evidence(origin, order),
         "fix" => "fixed=nothing was left behind\n".into(),
         _ => live.run_step(origin, order, how),
     }
@@ -180,6 +181,7 @@ fn answered(order: &Order, answer: &str) -> String {
     let get = |key: &str| answer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     match (order.action.as_str(), get("state"), get("rc")) {
         ("preflight", _, _) if get("end").is_some() => "report".into(),
+        ("evidence", _, _) => format!("evidence of {}", order.of),
         ("resolve", _, _) => get("error").unwrap_or("resolved").into(),
         (_, Some("done"), Some("0")) => "ok".into(),
         (_, Some("done"), Some(code)) => match get("found") {

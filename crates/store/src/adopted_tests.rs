@@ -46,7 +46,10 @@ async fn updated(store: &Store, number: u64, name: &HostName) {
         let (proved, at_us) = (moved.proved(&run.plan), 1_767_323_045_123_456);
         run.seq = run.seq.next();
         let (id, input, state) = (run.id.clone(), moved.input, moved.to.clone());
-        store.append(&lease, &Entry { run: id, seq: run.seq, input, state, proved, at_us }).await.unwrap();
+        store
+            .append(&lease, &Entry { run: id, seq: run.seq, input, state, proved, at_us, evidence: None })
+            .await
+            .unwrap();
         run.state = moved.to;
     }
     store.release(&lease).await.unwrap();
@@ -135,7 +138,10 @@ async fn row_moves(theirs: &Theirs, store: &Store, acme: &HostName) {
         .await;
     let moved = step(&run.plan, &run.state, Input::Start).unwrap();
     let (input, state, seq) = (moved.input, moved.to, run.seq.next());
-    store.append(&lease, &Entry { run: run.id, seq, input, state, proved: None, at_us: 1 }).await.unwrap();
+    store
+        .append(&lease, &Entry { run: run.id, seq, input, state, proved: None, at_us: 1, evidence: None })
+        .await
+        .unwrap();
     let ours = theirs.lines(OURS).await;
     assert!(ours[0].contains("|preparing|") && ours[2].starts_with("---|-|"), "{ours:?}");
     store.release(&lease).await.unwrap();

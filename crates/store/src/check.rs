@@ -119,6 +119,7 @@ async fn of_the_file(snapshot: &mut Snapshot, found: &mut Checked) -> Result<(),
     }
     for (what, text) in [
         ("transitions of a run that is not there", sql::LOST_EVENTS),
+        ("evidence of a transition that is not there", sql::LOST_EVIDENCE),
         ("a lease of a host that is not there", sql::LOST_LEASES),
         ("hosts of a rollout that is not there", sql::LOST_ROLLOUT_HOSTS),
     ] {
@@ -194,6 +195,11 @@ async fn replay(
                 return Ok(());
             }
         }
+    }
+    match snapshot.evidence(&record.id).await {
+        Ok(_) => {}
+        Err(error @ StoreError::Unreadable { .. }) => found.fault(format!("{of}: {error}")),
+        Err(error) => return Err(error),
     }
     if record.seq.0 != last {
         found.fault(format!("{of}: says that it has {} transitions, and has {last}", record.seq.0));

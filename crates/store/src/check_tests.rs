@@ -24,7 +24,10 @@ async fn told(store: &Store, number: u64, name: &str, inputs: Vec<Input>) {
         let proved = moved.proved(&run.plan);
         run.seq = run.seq.next();
         let (id, input, state) = (run.id.clone(), moved.input, moved.to.clone());
-        store.append(&lease, &Entry { run: id, seq: run.seq, input, state, proved, at_us }).await.unwrap();
+        store
+            .append(&lease, &Entry { run: id, seq: run.seq, input, state, proved, at_us, evidence: None })
+            .await
+            .unwrap();
         run.state = moved.to;
     }
     store.release(&lease).await.unwrap();
@@ -94,6 +97,10 @@ const PLANTED: &[(&str, &str)] = &[
         "UPDATE runs SET state = (SELECT state FROM runs WHERE host = 'updated') WHERE host = 'middle'",
         "of middle: is UPDATED, and its log says",
     ),
+    (
+        "INSERT INTO run_evidence SELECT id, 5, 1, 'update/Verify', '{}' FROM runs WHERE host = 'back'",
+        "seen of the evidence of run",
+    ),
     ("UPDATE runs SET finished_at = 1 WHERE host = 'back'", "another end than its log"),
     ("UPDATE runs SET seq = 3 WHERE host = 'middle'", "says that it has 3 transitions"),
     ("UPDATE runs SET state = 'lost' WHERE host = 'middle'", "cannot be read"),
@@ -102,6 +109,10 @@ const PLANTED: &[(&str, &str)] = &[
 /// Only SQLite lets references be broken on demand.
 const BROKEN: &[(&str, &str)] = &[
     ("DELETE FROM runs WHERE host = 'middle'", "transitions of a run that is not there"),
+    (
+        "INSERT INTO run_evidence VALUES ('ghost', 3, 1, 'update/Verify', '{}')",
+        "evidence of a transition that is not there: ghost",
+    ),
     (
         "INSERT INTO leases SELECT 'ghost', 't', 'u', 'm', 1, 1, '', '', '', 0, 1, 1, 1, 1",
         "a lease of a host that is not there: ghost",

@@ -11,7 +11,7 @@ use crate::db::{Fault, Store};
 use crate::error::StoreError;
 use crate::leases::now_us;
 use crate::patience;
-use crate::{ENTRY_BYTES_MAX, leases, rows, sql};
+use crate::{ENTRY_BYTES_MAX, evidence, leases, rows, sql};
 
 /// Why a transition was not written.
 enum Refusal {
@@ -92,16 +92,16 @@ async fn write(conn: &mut Conn, host: &HostName, entry: &Entry) -> Result<bool, 
     if advanced != 1 {
         return Ok(false);
     }
-    query(sql::ADD_EVENT)
+    let adding = query(sql::ADD_EVENT)
         .bind(entry.run.as_str())
         .bind(i64::from(entry.seq.0))
         .bind(entry.at_us)
         .bind(input)
         .bind(state)
         .bind(entry.state.to_string())
-        .bind(entry.proved.as_ref().map(Revision::as_str))
-        .execute(conn)
-        .await?;
+        .bind(entry.proved.as_ref().map(Revision::as_str));
+    adding.execute(&mut *conn).await?;
+    evidence::write(conn, entry).await?;
     Ok(true)
 }
 
@@ -178,7 +178,7 @@ pub(crate) async fn end_without_host(conn: &mut Conn, run: RunRecord) -> Result<
         seq = Seq(seq.0 + 1);
         let proved = moved.proved(&run.plan);
         let (input, at_us) = (moved.input, now_us());
-        let entry = Entry { run: run.id.clone(), seq, input, state: moved.to, proved, at_us };
+        let entry = Entry { run: run.id.clone(), seq, input, state: moved.to, proved, at_us, evidence: None };
         if !write(conn, &run.host, &entry).await? {
             return Err(illegal("a newer Uphaul wrote it; remove the host with that one".into()));
         }

@@ -26,6 +26,7 @@ mod dialect_tests;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod evidence;
 mod glance;
 mod host;
 mod hosts;
@@ -56,6 +57,7 @@ pub use adopted::{Adopted, Condition, Ident, Naming, TableName};
 pub use check::{Checked, FAULTS_MAX};
 pub use db::Store;
 pub use error::{Cause, StoreError};
+pub use evidence::StoredEvidence;
 pub use glance::{Glance, layout_known};
 pub use host::{Host, HostEdit, Imported, NewHost, Observed};
 pub use lease::{LeaseRow, Owner, Watch, Watched};
@@ -72,5 +74,7 @@ pub const PAIRS_MAX: usize = 64;
 pub const RUNS_MAX: u32 = 1_000;
 /// How many transitions of one run are read; a run with more is an error. The machine ends a run long before.
 pub const EVENTS_MAX: u32 = 10_000;
+/// How many pieces of evidence of one run are read; a run has two at most.
+pub const EVIDENCE_MAX: u32 = 16;
 /// How many bytes one transition may have as JSON; a larger one is refused, and the driver must cut its output.
 pub const ENTRY_BYTES_MAX: usize = 4 << 20;

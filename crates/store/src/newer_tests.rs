@@ -66,7 +66,7 @@ async fn changed(change: &'static str) -> (Store, LeaseToken, RunRecord) {
 fn start(run: &RunRecord) -> Entry {
     let moved = step(&run.plan, &run.state, Input::Start).unwrap();
     let (id, seq) = (run.id.clone(), run.seq.next());
-    Entry { run: id, seq, input: moved.input, state: moved.to, proved: None, at_us: 0 }
+    Entry { run: id, seq, input: moved.input, state: moved.to, proved: None, at_us: 0, evidence: None }
 }
 
 #[tokio::test]

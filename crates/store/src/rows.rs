@@ -4,13 +4,14 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use uphaul_core::ids::{HostName, Seq};
+use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::plan::PLAN_VERSION;
 use uphaul_core::ports::{LeaseToken, RunRecord};
 
 use crate::conn::Row;
 use crate::db::Fault;
 use crate::error::StoreError;
+use crate::evidence::StoredEvidence;
 use crate::host::{Host, check_address, check_port};
 use crate::lease::{LeaseRow, Owner};
 use crate::run::{StoredEvent, StoredRun};
@@ -114,6 +115,15 @@ pub(crate) fn event(row: &Row) -> Result<StoredEvent, Fault> {
         input: read.json("input")?,
         state: read.json("state")?,
         proved: read.name_opt("proved")?,
+    })
+}
+
+pub(crate) fn evidence(run: &RunId, row: &Row) -> Result<StoredEvidence, Fault> {
+    let read = Reader { row, of: format!("the evidence of run {run}, transition {}", row.number("seq")?) };
+    Ok(StoredEvidence {
+        seq: Seq(read.number("seq")?),
+        at_us: row.number("at")?,
+        evidence: read.json("seen")?,
     })
 }
 

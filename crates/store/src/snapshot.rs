@@ -57,6 +57,11 @@ impl Snapshot {
         self.read.conn()
     }
 
+    /// The record that it is of.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Some more hosts, by name; none at the end.
     ///
     /// # Errors

@@ -34,8 +34,8 @@ macro_rules! texts {
 }
 
 /// The tables of our own; nobody else's may stand in their place.
-pub(crate) const OUR_TABLES: [&str; 6] =
-    ["subscriptions", "rollouts", "runs", "run_events", "leases", "rollout_hosts"];
+pub(crate) const OUR_TABLES: [&str; 7] =
+    ["subscriptions", "rollouts", "runs", "run_events", "run_evidence", "leases", "rollout_hosts"];
 
 /// The indexes of our own.
 pub(crate) const OUR_INDEXES: [&str; 4] =
@@ -112,8 +112,14 @@ texts! {
     EVENTS_AFTER = "SELECT seq, at, input, state, proved FROM run_events WHERE run = $1 AND seq > $2 \
         ORDER BY seq LIMIT $3";
 
+    ADD_EVIDENCE = "INSERT INTO run_evidence (run, seq, at, step, seen) VALUES ($1, $2, $3, $4, $5)";
+    EVIDENCE = "SELECT seq, at, seen FROM run_evidence WHERE run = $1 ORDER BY seq LIMIT $2";
+    HAS_EVIDENCE = "SELECT seq FROM run_evidence WHERE run = $1 LIMIT 1";
+
     LOST_EVENTS = "SELECT DISTINCT e.run AS lost FROM run_events e \
         WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = e.run) LIMIT 100";
+    LOST_EVIDENCE = "SELECT DISTINCT v.run AS lost FROM run_evidence v \
+        WHERE NOT EXISTS (SELECT 1 FROM run_events e WHERE e.run = v.run AND e.seq = v.seq) LIMIT 100";
     LOST_LEASES = "SELECT l.host AS lost FROM leases l \
         WHERE NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.name = l.host) LIMIT 100";
     LOST_ROLLOUT_HOSTS = "SELECT DISTINCT h.rollout AS lost FROM rollout_hosts h \

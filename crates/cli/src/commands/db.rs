@@ -182,6 +182,10 @@ async fn export(context: &Context) -> Result<Exit, CliError> {
                     None => break,
                 }
             }
+            for seen in snapshot.evidence(&run.record.id).await? {
+                let seen = describe::evidence(&seen);
+                output.json(&json!({ "type": "evidence", "run": run.record.id, "evidence": seen }));
+            }
         }
     }
     snapshot.end().await;

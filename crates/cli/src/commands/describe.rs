@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use uphaul_store::{Host, StoredEvent, StoredRun};
+use uphaul_store::{Host, StoredEvent, StoredEvidence, StoredRun};
 
 use crate::clock::rfc3339;
 use crate::render::story;
@@ -72,5 +72,16 @@ pub(crate) fn event(event: &StoredEvent) -> Value {
         "state": event.state,
         "step": story::step_of(&event.state).map(|step| step.to_string()),
         "proved": event.proved,
+    })
+}
+
+/// What was seen of a failure, as JSON.
+pub(crate) fn evidence(seen: &StoredEvidence) -> Value {
+    json!({
+        "seq": seen.seq,
+        "at": rfc3339(seen.at_us),
+        "step": seen.evidence.step.to_string(),
+        "parts": seen.evidence.parts,
+        "trouble": seen.evidence.trouble,
     })
 }

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Line;
-use crate::render::{story, table, words};
+use crate::render::{evidence, story, table, words};
 use crate::select;
 
 /// Tell a run as a story, or list the runs of a host
@@ -24,6 +24,9 @@ pub(crate) struct History {
     /// List this many runs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// Show what was read on the host when its restart or verify failed, before it went back
+    #[arg(long, requires = "of")]
+    evidence: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &History) -> Result<Exit, CliError> {
@@ -31,7 +34,12 @@ pub(super) async fn run(context: &Context, args: &History) -> Result<Exit, CliEr
     let runs = match &args.of {
         None => store.recent_runs(args.limit).await?,
         Some(of) => match named(&store, of).await? {
+            Named::Run(run) if args.evidence => return show_evidence(context, &store, &run).await,
             Named::Run(run) => return tell(context, &store, &run).await,
+            Named::Host(host) if args.evidence => {
+                return Err(CliError::usage(format!("{host} is a host, and evidence is of a run"))
+                    .hint(format!("`uphaul history {host}` lists its runs")));
+            }
             Named::Host(host) => store.runs_of_host(&host, args.limit).await?,
         },
     };
@@ -85,22 +93,49 @@ async fn named(store: &Store, of: &str) -> Result<Named, CliError> {
 
 async fn tell(context: &Context, store: &Store, run: &StoredRun) -> Result<Exit, CliError> {
     let events = store.events(&run.record.id).await?;
+    let seen = store.has_evidence(&run.record.id).await?;
     let output = &context.output;
     if output.is_json() {
         let events: Vec<_> = events.iter().map(describe::event).collect();
-        output.json(&json!({ "run": describe::run(run), "plan": run.record.plan, "events": events }));
+        output.json(&json!({
+            "run": describe::run(run), "plan": run.record.plan, "events": events, "evidence": seen,
+        }));
         return Ok(Exit::Done);
     }
-    let parts = [story::header(run), story::transitions(&events), story::ending(run)];
-    for (place, part) in parts.into_iter().enumerate() {
-        if place > 0 {
-            output.result(Line::new());
-        }
-        for line in part {
-            output.result(line);
-        }
+    let mut ending = story::ending(run);
+    if seen {
+        ending.push(format!("  more:  uphaul history {} --evidence", run.record.id).into());
+    }
+    page(context, [story::header(run), story::transitions(&events), ending]);
+    Ok(Exit::Done)
+}
+
+/// What was seen of the failures of a run.
+async fn show_evidence(context: &Context, store: &Store, run: &StoredRun) -> Result<Exit, CliError> {
+    let all = store.evidence(&run.record.id).await?;
+    let output = &context.output;
+    if output.is_json() {
+        let all: Vec<_> = all.iter().map(describe::evidence).collect();
+        output.json(&json!({ "run": describe::run(run), "evidence": all }));
+        return Ok(Exit::Done);
+    }
+    page(context, std::iter::once(story::header(run)).chain(all.iter().map(evidence::lines)));
+    if all.is_empty() {
+        output.message(
+            "there is none: it is read where a restart or a verify fails, before the host goes back",
+        );
     }
     Ok(Exit::Done)
+}
+
+/// Parts of a page, with an empty line between them.
+fn page(context: &Context, parts: impl IntoIterator<Item = Vec<Line>>) {
+    for (place, part) in parts.into_iter().enumerate() {
+        if place > 0 {
+            context.output.result(Line::new());
+        }
+        part.into_iter().for_each(|line| context.output.result(line));
+    }
 }
 
 fn row(run: &StoredRun) -> Vec<table::Cell> {

@@ -85,6 +85,9 @@ fn tell(context: &Context, host: &Host, chosen: &Chosen, plan: &Plan, report: &P
             whole(context, plan, step, action);
         }
     }
+    context.output.result(
+        "  where restart or verify fails, it reads unit, journal, health, disk and logins before it goes back",
+    );
 }
 
 fn steps(plan: &Plan) -> Vec<(Step, Action)> {

@@ -23,6 +23,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use uphaul_core::evidence::Patterns;
 use uphaul_core::plan;
 use uphaul_exec_command::Template;
 
@@ -125,6 +126,8 @@ pub struct Config {
     pub attempts_max: u8,
     /// How much happens at once.
     pub fleet: FleetLimits,
+    /// What is masked in what hosts say, beside the values of `service.env`.
+    pub(crate) mask: Patterns,
     /// None where there is neither a setting nor a home folder for the default.
     database: Option<DatabaseUrl>,
     /// The table of another program whose rows are the hosts.
@@ -184,6 +187,7 @@ fn read_config(
     let database = reader.database(base("database.url"), around);
     let adopted = reader.adopted();
     let signers = service::signers(&mut reader, base("service.allowed_signers"), around);
+    let mask = reader.mask();
     let openssh = OpensshOptions {
         config: reader.local_path("executor.openssh.config", base("executor.openssh.config"), around),
         identity: reader.local_paths("executor.openssh.identity", base("executor.openssh.identity"), around),
@@ -216,6 +220,7 @@ fn read_config(
         limits: limits?,
         attempts_max: attempts_max?,
         fleet: fleet?,
+        mask: mask?,
         database,
         adopted,
         signers,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use uphaul_core::evidence::Patterns;
 use uphaul_core::ids::InvalidName;
 use uphaul_core::plan::{HostFacts, Limits, RestartLimit, ShellText};
 use uphaul_store::{Adopted, Ident, Naming};
@@ -184,6 +185,13 @@ impl<'a> Reader<'a> {
     pub(super) fn database(&mut self, base: &Path, around: &Surroundings) -> Option<DatabaseUrl> {
         let text = self.text("database.url")?;
         self.told("database.url", DatabaseUrl::parse(text, base, around))
+    }
+
+    /// What is masked in what hosts say.
+    pub(super) fn mask(&mut self) -> Option<Patterns> {
+        const KEY: &str = "record.mask";
+        let patterns = Patterns::new(self.list(KEY).unwrap_or_default());
+        self.told(KEY, patterns)
     }
 
     /// The table of another program whose rows are the hosts, if one is named.

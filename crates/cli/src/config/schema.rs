@@ -98,6 +98,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("database.subscriptions.user", Kind::Text, None),
     key("database.subscriptions.where", Kind::Text, None),
     key("database.subscriptions.columns", Kind::Choice(&["snake_case", "camelCase"]), None),
+    key("record.mask", Kind::List, None),
     key("executor.backend", Kind::Choice(BACKENDS), Some("openssh")),
     key("executor.rules", Kind::Rules, None),
     key("executor.openssh.config", Kind::Text, None),
@@ -231,7 +232,7 @@ mod tests {
             ("limits.zzzzzzzz", "`limits` has parallel, connection_starts, lease, reconnect, catch_up"),
             ("srvice", "did you mean `service`?"),
             ("timeouts.parallel", "did you mean `limits.parallel`?"),
-            ("zzz", "the tables are database, executor, service, timeouts, limits"),
+            ("zzz", "the tables are database, record, executor, service, timeouts, limits"),
         ] {
             assert_eq!(suggestion(given), said, "{given}");
         }

@@ -89,7 +89,7 @@ impl Engine {
     /// What the driver needs.
     pub(crate) fn ports(&self, reach: Reach, observer: Arc<dyn Observer>, stop: Stop) -> Ports {
         let journal = Arc::new(self.store.clone());
-        Ports { reach, journal, clock: Arc::new(SystemClock), observer, stop }
+        Ports { reach, journal, clock: Arc::new(SystemClock), observer, stop, mask: self.config.mask.clone() }
     }
 
     /// The way to a host: the one that was left open when its ref was resolved, or a new one.

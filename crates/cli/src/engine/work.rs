@@ -129,6 +129,7 @@ impl Engine {
             end: HostEnd::NotBegun,
             elapsed: Duration::ZERO,
             reverts_within_s: None,
+            evidence: false,
         };
         let lease = match self.take(host, job, observer.as_ref(), &stop).await {
             Ok(Ok(lease)) => lease,
@@ -291,6 +292,14 @@ impl Engine {
             | HostEnd::NotBegun
             | HostEnd::Gated { .. } => None,
         };
+        let nothing_failed_late = matches!(
+            &end.end,
+            HostEnd::Ended(State::Finished(
+                Outcome::Updated { .. } | Outcome::Unchanged | Outcome::Aborted { .. }
+            ))
+        );
+        // What cannot be read is not promised.
+        end.evidence = !nothing_failed_late && self.store.has_evidence(&run).await.unwrap_or(false);
         end.reverts_within_s = match left.and_then(|at| reverts_within_s(&plan, at)) {
             Some(within_s) if self.has_switch(&run).await => Some(within_s),
             Some(_) | None => None,
@@ -339,6 +348,7 @@ fn ended(host: HostName, end: FleetEnd<RunEnd>) -> RunEnd {
         end,
         elapsed: Duration::ZERO,
         reverts_within_s: None,
+        evidence: false,
     };
     match end {
         FleetEnd::Done(end) => end,

@@ -1,5 +1,6 @@
 //! How results and progress look. Everything here makes [`crate::output::Line`]s; nothing prints.
 
+pub(crate) mod evidence;
 pub(crate) mod failure;
 pub(crate) mod frame;
 mod progress;

@@ -338,6 +338,7 @@ fn end_event(end: &RunEnd) -> Value {
         "outcome": outcome,
         "exit_code": end.exit().code(),
         "reverts_within_s": end.reverts_within_s,
+        "evidence": end.evidence,
         "elapsed_ms": millis(end.elapsed),
     })
 }

@@ -82,13 +82,20 @@ fn alike(ends: &[&RunEnd]) -> Vec<Line> {
         let took = hosts.iter().map(|end| end.elapsed).max().unwrap_or_default();
         lines.push(first.text(format!("  after {}", length(took))));
         lines.extend(said);
-        let run = hosts.iter().find_map(|end| end.run.as_ref());
-        lines.extend(run.map(|run| format!("    more:  uphaul history {run}").into()));
+        let told =
+            hosts.iter().find(|end| end.evidence).or_else(|| hosts.iter().find(|end| end.run.is_some()));
+        lines.extend(told.and_then(|end| more(end)));
     }
     if shown < ends.len() {
         lines.push(Line::from(format!("  and {} more", ends.len() - shown)));
     }
     lines
+}
+
+/// The command that tells more.
+fn more(end: &RunEnd) -> Option<Line> {
+    let flag = if end.evidence { " --evidence" } else { "" };
+    Some(Line::from(format!("    more:  uphaul history {}{flag}", end.run.as_ref()?)))
 }
 
 /// What is to be said of a host that did not do what was asked.

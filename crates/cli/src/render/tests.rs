@@ -169,7 +169,9 @@ fn end(host: &str, end: HostEnd) -> RunEnd {
         | HostEnd::NotBegun
         | HostEnd::Gated { .. } => None,
     };
-    RunEnd { host, run, target: Some(revision('b')), end, elapsed: Duration::from_secs(12), reverts_within_s }
+    let evidence = matches!(&end, HostEnd::Ended(State::Finished(Outcome::RolledBack { .. })));
+    let (target, elapsed) = (Some(revision('b')), Duration::from_secs(12));
+    RunEnd { host, run, target, end, elapsed, reverts_within_s, evidence }
 }
 
 fn finished(outcome: Outcome) -> HostEnd {

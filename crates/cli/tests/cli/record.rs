@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use uphaul_core::evidence::{Cut, Evidence, Part};
 use uphaul_core::ids::{RunId, Seq};
-use uphaul_core::machine::{Input, Observation, Previous, Problem, Reason, State, step};
+use uphaul_core::machine::{Input, Observation, Previous, Problem, Reason, State, Step, UpdateStep, step};
 use uphaul_core::plan::{Goal, HostFacts, Limits, Manager, Plan, Policy, Scope, Service};
 use uphaul_core::ports::{Entry, Journal as _, RunRecord};
 use uphaul_store::{Store, process};
@@ -55,11 +56,49 @@ async fn record(store: &Store, host: &str, id: &str, inputs: Vec<Input>) {
         run.seq = run.seq.next();
         let at_us = BEGAN_US + i64::try_from(place).unwrap() * 1_000_000;
         let proved = moved.proved(&run.plan);
-        let entry = Entry { run: id.clone(), seq: run.seq, input, state: moved.to.clone(), proved, at_us };
+        let evidence =
+            moved.to.to_string().starts_with("rollback/Checkout").then(seen).filter(|_| host == "db-1");
+        let state = moved.to.clone();
+        let entry = Entry { run: id.clone(), seq: run.seq, input, state, proved, at_us, evidence };
         store.append(&lease, &entry).await.unwrap();
         run.state = moved.to;
     }
     store.release(&lease).await.unwrap();
+}
+
+/// What a host may say, made as harmless as a driver makes it.
+fn seen() -> Evidence {
+    let part = |name: &str, how: &str, cut, text: &str| Part {
+        name: name.into(),
+        how: how.into(),
+        cut,
+        text: text.into(),
+    };
+    Evidence {
+        step: Step::Update(UpdateStep::Verify),
+        parts: vec![
+            part(
+                "unit app.service",
+                "systemctl show app.service",
+                None,
+                "ActiveState=failed\nResult=exit-code\n",
+            ),
+            part(
+                "journal app.service",
+                "journalctl -b _SYSTEMD_INVOCATION_ID=x",
+                Some(Cut::Tail),
+                "bun[7]: \u{1b}]0;owned\u{7} with [masked]\n\nbun[7]:\tdying\n",
+            ),
+            part(
+                "health",
+                "GET http://127.0.0.1:3000/health by curl",
+                Some(Cut::Head),
+                "HTTP/1.1 500 Not OK\n",
+            ),
+            part("install", "the end of what the install printed", None, ""),
+        ],
+        trouble: Some("9 bytes before these are missing".into()),
+    }
 }
 
 fn ok() -> Input {
@@ -156,4 +195,59 @@ fn a_host_in_the_middle_of_a_run_is_kept() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"after \d+ h \d+ min", "after N h");
     settings.bind(|| insta::assert_snapshot!(page));
+}
+
+/// A run that went back after its verify had failed, with what was seen of that.
+fn with_evidence() -> TestEnv {
+    let env = three_hosts();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&env.database()).await.unwrap();
+        let failed =
+            Input::Failed(Reason::NotProved { found: "app.service is failed".into(), tail: String::new() });
+        let mut bad = vec![Input::Start, ok(), previous(), ok(), ok(), ok(), ok(), failed];
+        bad.extend([ok(), ok(), ok(), ok()]);
+        record(&store, "db-1", "eeeeeeeeeeee", bad).await;
+        store.close().await;
+    });
+    env
+}
+
+#[test]
+fn evidence_is_shown() {
+    let env = with_evidence();
+    let page = env.page(&[
+        &["history", "eeeeeeeeeeee"],
+        &["history", "eeeeeeeeeeee", "--evidence"],
+        &["history", "db-1", "--evidence"],
+        &["history", "--evidence"],
+        &["db", "check"],
+    ]);
+    insta::assert_snapshot!(page);
+    let env = with_runs();
+    insta::assert_snapshot!(
+        "evidence_of_a_run_that_has_none",
+        env.page(&[&["history", "aaaaaaaaaaaa", "--evidence"]])
+    );
+}
+
+#[test]
+fn evidence_is_told_to_scripts() {
+    let env = with_evidence();
+    let told = env.run(&["history", "eeeeeeeeeeee", "--evidence", "--json"]).ok().json();
+    assert_eq!(told["run"]["status"], "rolled_back");
+    let evidence = &told["evidence"][0];
+    assert_eq!((&evidence["step"], &evidence["seq"]), (&"update/Verify".into(), &8.into()));
+    assert_eq!(evidence["at"], "2026-01-02T03:04:12.000000Z");
+    assert_eq!(evidence["trouble"], "9 bytes before these are missing");
+    let part = serde_json::json!({
+        "name": "health", "how": "GET http://127.0.0.1:3000/health by curl", "cut": "head",
+        "text": "HTTP/1.1 500 Not OK\n",
+    });
+    assert_eq!(evidence["parts"][2], part);
+    assert_eq!(env.run(&["history", "eeeeeeeeeeee", "--json"]).ok().json()["evidence"], true);
+    let exported = env.run(&["db", "export"]).ok();
+    let line = exported.stdout.lines().find(|line| line.contains("\"type\":\"evidence\"")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["run"], &line["evidence"]), (&"eeeeeeeeeeee".into(), evidence));
 }

@@ -1,5 +1,6 @@
 //! Written before done, as a type.
 
+use crate::evidence::Evidence;
 use crate::ids::Seq;
 use crate::machine::{State, Transition};
 use crate::ports::{Clock, Entry, Journal, JournalError, LeaseToken, RunRecord};
@@ -24,6 +25,7 @@ pub(super) async fn commit(
     lease: &LeaseToken,
     record: &mut RunRecord,
     transition: Transition,
+    evidence: Option<Evidence>,
 ) -> Result<Option<Committed<crate::machine::Command>>, JournalError> {
     let proved = transition.proved(&record.plan);
     let Transition { input, to, command, .. } = transition;
@@ -34,6 +36,7 @@ pub(super) async fn commit(
         state: to,
         proved,
         at_us: clock.now_us(),
+        evidence,
     };
     journal.append(lease, &entry).await?;
     moved(record, entry.seq, entry.state);

@@ -1,6 +1,7 @@
 //! The driver: writes a transition down, performs its command, tells the machine what came back.
 
 mod commit;
+mod evidence;
 mod fleet;
 mod link;
 mod observe;

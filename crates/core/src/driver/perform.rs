@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Committed, Event, Link, Observer};
+use crate::evidence::Mask;
 use crate::ids::Fence;
 use crate::machine::{Action, Command, Input, Problem, Reason, Running, State, UpdateStep};
 use crate::plan::Plan;
@@ -17,11 +18,25 @@ pub(super) struct Performer<'a> {
     pub(super) settled: &'a [crate::ids::RunId],
     pub(super) observer: &'a dyn Observer,
     pub(super) reconnect: Duration,
+    pub(super) mask: Mask,
 }
 
 impl Performer<'_> {
-    /// Performs. Every way that this can go wrong is an input of the machine.
+    /// Performs. Every way that this can go wrong is an input of the machine. What the host said is masked before anybody
+    /// sees it.
     pub(super) async fn perform(&mut self, record: &RunRecord, command: Committed<Command>) -> Input {
+        match self.performed(record, command).await {
+            Input::Failed(reason) => Input::Failed(self.mask.reason(reason)),
+            other @ (Input::Start
+            | Input::Succeeded(_)
+            | Input::Interrupted
+            | Input::Unreachable { .. }
+            | Input::HostReverted
+            | Input::Superseded { .. }) => other,
+        }
+    }
+
+    async fn performed(&mut self, record: &RunRecord, command: Committed<Command>) -> Input {
         let command = command.into_inner();
         if command.action == Action::Confirm {
             // A fresh connection proves that the host can still be reached.
@@ -38,7 +53,7 @@ impl Performer<'_> {
         }
     }
 
-    fn context<'a>(&'a self, record: &'a RunRecord) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, record: &'a RunRecord) -> Context<'a> {
         let knows_reverted = match &record.state {
             State::Running(at) | State::Parked(at) => at.knows_reverted(),
             State::Pending | State::Finished(_) => false,

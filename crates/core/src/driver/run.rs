@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::commit::commit;
 use super::perform::Performer;
-use super::{Event, Link, Observer, Reach, Stop, StopLevel};
+use super::{Event, Link, Observer, Reach, Stop, StopLevel, evidence};
+use crate::evidence::{Mask, Patterns};
 use crate::ids::{Revision, RunId};
 use crate::machine::{Input, Reason, State, step};
 use crate::ports::{Clock, Journal, JournalError, LeaseToken, RunRecord, Target};
@@ -27,6 +28,8 @@ pub struct Ports {
     pub observer: Arc<dyn Observer>,
     /// How the driver is asked to stop.
     pub stop: Stop,
+    /// What is masked in what hosts say, beside the values of `service.env`.
+    pub mask: Patterns,
 }
 
 impl std::fmt::Debug for Ports {
@@ -93,6 +96,7 @@ pub async fn drive_over(ports: &Ports, mut drive: Drive, link: Link) -> DriveEnd
         settled: &drive.settled,
         observer: ports.observer.as_ref(),
         reconnect: drive.reconnect,
+        mask: Mask::new(&drive.record.plan.service.env, ports.mask.clone()),
     };
     let mut stop = ports.stop.clone();
     let end = tokio::select! {
@@ -124,9 +128,13 @@ async fn go_on(
                 return DriveEnd::Broken { state: record.state.clone(), why: illegal.to_string() };
             }
         };
-        let command = match commit(ports.journal.as_ref(), ports.clock.as_ref(), lease, record, transition)
-            .await
-        {
+        // Before the way back is written, and so before anything of it can begin.
+        let evidence = match evidence::wanted(&transition) {
+            Some(of) => Some(performer.evidence(record, of).await),
+            None => None,
+        };
+        let (journal, clock) = (ports.journal.as_ref(), ports.clock.as_ref());
+        let command = match commit(journal, clock, lease, record, transition, evidence).await {
             Ok(command) => command,
             Err(JournalError::TakenOver(by)) => {
                 return DriveEnd::TakenOver { state: record.state.clone(), by };

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::evidence::Evidence;
 use crate::ids::{HostName, Revision, RunId, Seq};
 use crate::machine::{Input, State};
 use crate::plan::Plan;
@@ -45,6 +46,8 @@ pub struct Entry {
     pub proved: Option<Revision>,
     /// When, in microseconds since 1970.
     pub at_us: i64,
+    /// What was seen of the failure that it tells of, before the way back.
+    pub evidence: Option<Evidence>,
 }
 
 /// Why a transition was not written. Nothing may be performed then.
@@ -58,7 +61,8 @@ pub enum JournalError {
     Unavailable(String),
 }
 
-/// The log of runs. The five columns of the host change in the same transaction as the log.
+/// The log of runs. The five columns of the host change in the same transaction as the log, and the evidence of a failure
+/// is written in it too.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Writes one transition, if the lease still holds and `entry.seq` is the next number of the run. While the database

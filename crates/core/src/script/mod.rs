@@ -7,7 +7,7 @@
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `U_ACTION` | `preflight`, `resolve`, `fix`, `release`, or the action of a step: `record`, `fetch`, `checkout`, `install`, `restart`, `verify`, `arm`, `confirm` |
+//! | `U_ACTION` | `preflight`, `resolve`, `fix`, `evidence`, `release`, or the action of a step: `record`, `fetch`, `checkout`, `install`, `restart`, `verify`, `arm`, `confirm` |
 //! | `U_STEP` | the name of the job: `prepare-Record`, `update-Fetch`, ..., `rollback-Verify`; `release` |
 //! | `U_PHASE` | `prepare`, `update` or `rollback` |
 //! | `U_RUN`, `U_FENCE` | the run, and the fencing number or `new` |
@@ -17,6 +17,7 @@
 //! | `U_RECORDED` | what the record says the host runs, or empty |
 //! | `U_SETTLED` | runs known to be over, whose claim on the host is worth nothing |
 //! | `U_WINDOW` | how long the dead-man's switch waits for a driver, in seconds; empty where the run has none |
+//! | `U_OF`, `U_EACH_S` | of `evidence`: the job that failed; how long each question may take, in seconds |
 //! | `U_KNOWS_REVERTED` | 1 where the driver knows that the switch acted; one that does not is only told |
 //!
 //! The answer on stdout is `key=value` lines, then, after a line `--`, the end of what the job printed; see
@@ -24,6 +25,7 @@
 //! waits; `sh/job.sh` is that job; the rest of `sh/` are the bodies of the steps).
 
 mod answer;
+mod evidence;
 mod preflight;
 mod words;
 
@@ -31,6 +33,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use answer::{Answer, JobState};
+pub use evidence::evidence;
 pub use preflight::{Finding, Preflight, preflight_of};
 pub use words::words;
 

@@ -1,5 +1,6 @@
 //! One simulated host: what it is, and what its commands do to it.
 
+mod evidence;
 mod job;
 mod look;
 mod order;

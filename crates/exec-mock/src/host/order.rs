@@ -6,7 +6,7 @@ use uphaul_core::ports::RemoteCommand;
 /// What a command wants.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
-    /// `preflight`, `resolve`, `release`, or the action of a step.
+    /// `preflight`, `resolve`, `fix`, `evidence`, `release`, or the action of a step.
     pub(crate) action: String,
     /// The name of the job; for `resolve`, the same word.
     pub(crate) step: String,
@@ -34,6 +34,10 @@ pub(crate) struct Order {
     pub(crate) healthy_s: u32,
     pub(crate) seq: u64,
     pub(crate) knows_reverted: bool,
+    /// Of `evidence`: the job that failed.
+    pub(crate) of: String,
+    /// How the service shows that it works: `none`, `http`, `tcp`, `command`.
+    pub(crate) health: String,
 }
 
 impl Order {
@@ -67,6 +71,8 @@ impl Order {
             healthy_s: get("U_HEALTHY_S").parse().unwrap_or(0),
             seq: get("U_SEQ").parse().unwrap_or(0),
             knows_reverted: get("U_KNOWS_REVERTED") == "1",
+            of: get("U_OF"),
+            health: get("U_HEALTH"),
             action,
         })
     }
@@ -78,6 +84,6 @@ impl Order {
 
     /// Whether it only reads.
     pub(crate) fn only_reads(&self) -> bool {
-        matches!(self.action.as_str(), "preflight" | "resolve" | "fix")
+        matches!(self.action.as_str(), "preflight" | "resolve" | "fix" | "evidence")
     }
 }

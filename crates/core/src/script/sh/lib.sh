@@ -43,7 +43,7 @@ grouped() {
 # so the values stand in no process list. UPHAUL_VERSION is what is checked out: on the way back not the run's target.
 operator() {
   : "${version:=$(g rev-parse --verify --quiet 'HEAD^{commit}')}"
-  eval "grouped env -i $clean $U_ENV UPHAUL_VERSION=\"\$version\" timeout -k 5 \"\$1\" sh -c 'cd -- \"\$1\" && exec sh -c \"\$2\"' sh \"\$U_DIR\" \"\$2\""
+  eval "grouped env -i $clean $U_ENV UPHAUL_VERSION=\"\$version\" timeout -k ${grace:-5} \"\$1\" sh -c 'cd -- \"\$1\" && exec sh -c \"\$2\"' sh \"\$U_DIR\" \"\$2\""
 }
 # The tracked files that differ from HEAD, NUL-separated, as git status --porcelain tells them.
 dirty() {
