@@ -241,3 +241,53 @@ fn what_lies_on_a_host_is_for_its_user_alone() {
     let mode = std::fs::metadata(rig.checkout().join("only-in-v2/file")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
 }
+
+/// The parts of the room for the way back that are still put aside.
+fn parts(rig: &Rig) -> usize {
+    std::fs::read_dir(rig.checkout().join(".git/uphaul/reserve")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn each_step_of_the_way_back_gets_a_part_of_the_room() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.up_to(UpdateStep::Verify);
+    assert_eq!(parts(&rig), 9, "an update needs none");
+    for (n, step) in
+        [RollbackStep::Checkout, RollbackStep::Install, RollbackStep::Restart, RollbackStep::Verify]
+            .into_iter()
+            .enumerate()
+    {
+        assert_eq!(hand.rollback(step), Input::Succeeded(Observation::Nothing), "{step:?}");
+        assert_eq!(parts(&rig), 8 - n, "{step:?}");
+    }
+    assert_eq!(rig.versions(), "v1/v1/v1");
+}
+
+#[test]
+fn a_step_of_the_way_back_that_finds_the_disk_full_is_tried_again_with_more_room() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.up_to(UpdateStep::Verify);
+    assert_eq!(hand.rollback(RollbackStep::Checkout), Input::Succeeded(Observation::Nothing));
+    // It fails as long as there is no more room than what its step began with, and tells how often it was begun.
+    let install = "echo begun >>../begun; test ! -e .git/uphaul/reserve/3 && cp version .installed";
+    hand.plan.service.install = install.parse().unwrap();
+    let begun = || std::fs::read_to_string(rig.path().join("begun")).unwrap().lines().count();
+    rig.shim_file("full", "");
+    assert_eq!(hand.rollback(RollbackStep::Install), Input::Succeeded(Observation::Nothing));
+    assert_eq!(begun(), 2);
+    assert_eq!(rig.versions(), "v1/v1/v2");
+    std::fs::remove_file(rig.path().join("shim/full")).unwrap();
+}
+
+#[test]
+fn a_step_of_the_way_back_that_fails_with_room_left_is_not_tried_again() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.up_to(UpdateStep::Verify);
+    assert_eq!(hand.rollback(RollbackStep::Checkout), Input::Succeeded(Observation::Nothing));
+    hand.plan.service.install = "echo begun >>../begun; exit 7".parse().unwrap();
+    assert!(matches!(hand.rollback(RollbackStep::Install), Input::Failed(_)));
+    assert_eq!(std::fs::read_to_string(rig.path().join("begun")).unwrap(), "begun\n");
+}

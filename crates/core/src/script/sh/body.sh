@@ -13,7 +13,7 @@ prove_tree() {
   dirty >/dev/null || fail "git status failed after the checkout of $1"
   _n=$(dirty | tr '\0\n' '\n?' | head -n 5)
   [ -z "$_n" ] || fail "tracked files differ from $1 right after its checkout (is .gitattributes at odds with what is committed? git add --renormalize mends that): $(printf '%s' "$_n" | tr '\n' ',')"
-  result head "$_at"
+  result head "$_at" || fail 'what is checked out cannot be told (disk full?)'
 }
 # The tracked files that were changed, deleted or made something else since HEAD, each with what is there now, for
 # `put_back` and the next preflight.

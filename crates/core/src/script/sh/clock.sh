@@ -23,11 +23,16 @@ push_switch() {
   printf 'boot=%s\nat=%s\nwindow=%s\n' "$(boot)" "$(($(up) + $2))" "$U_WINDOW" >"$1/switch/deadline.new" &&
     [ -s "$1/switch/deadline.new" ] && mv -f "$1/switch/deadline.new" "$1/switch/deadline"
 }
+# Gives the way back one part of the room that Record put aside for it, below $1. Parts, since a disk may be filled between
+# any two of its steps, and again.
+room() {
+  for _r in "$1"/reserve/*; do [ -d "$_r" ] || _r=$1/reserve; rm -rf -- "$_r"; return 0; done
+}
 # Puts the switch below $1 off for $2 seconds, if this run has set it; not for less than its window.
 put_off() {
   [ -n "$U_WINDOW" ] || return 0
   read_switch "$1"
   [ "$s_run:$s_state" = "$U_RUN:armed" ] || return 0
   _put=$2; [ "$_put" -ge "$U_WINDOW" ] || _put=$U_WINDOW
-  push_switch "$1" "$_put" 2>/dev/null || { rm -rf "$1/reserve"; push_switch "$1" "$_put"; }
+  push_switch "$1" "$_put" 2>/dev/null || { room "$1"; push_switch "$1" "$_put"; }
 }

@@ -6,7 +6,7 @@ exec 8>>"$J/alive"; flock 8
 # On a full disk the reserve that Record put aside makes room for the one line that must not be lost.
 end() {
   put_off "$U_STATE" 0
-  { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { rm -rf "$U_STATE/reserve"; printf '%s\n' "$1" >"$J/rc.new"; }
+  { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { room "$U_STATE"; printf '%s\n' "$1" >"$J/rc.new"; }
   mv -f "$J/rc.new" "$J/rc"; rm -f "$J/vars" "$J/pipe"; exit 0
 }
 exec 9>>"$U_STATE/lock"
@@ -32,11 +32,25 @@ drain=; [ "$U_ACTION:$U_MANAGER" != restart:commands ] || drain=1
 ) <"$J/pipe" 2>/dev/null 8>&- 9>&- & reader=$!
 began=$(up)
 # `timeout` holds both locks too: a body whose job was killed still keeps everybody else out until its end.
-timeout -k 10 "$U_LIMIT" sh -c "exec 8>&- 9>&-
-$U_BODY" >"$J/pipe" 2>&1 </dev/null & body=$!
-wait "$body"; rc=$?
-kill -s KILL -- "-$body" 2>/dev/null
-ended=$(up)
+body() {
+  timeout -k 10 "$1" sh -c "exec 8>&- 9>&-
+$U_BODY" >&7 2>&1 7>&- </dev/null & body=$!
+  wait "$body"; rc=$?
+  kill -s KILL -- "-$body" 2>/dev/null
+  ended=$(up)
+}
+full() { ! dd if=/dev/zero of="$J/full" bs=65536 count=1 2>/dev/null; }
+exec 7>"$J/pipe"
+body "$U_LIMIT"
+# A step of the way back that may have failed for want of room gets some, and a second try within its limit.
+left=$((U_LIMIT - ended + began))
+if [ "$rc" != 0 ] && [ "$U_PHASE" = rollback ] && [ "$left" -gt 0 ] && full; then
+  rm -f "$J/full" "$J/result"
+  room "$U_STATE"
+  body "$left"
+fi
+rm -f "$J/full"
+exec 7>&-
 case $rc in 124 | 137) [ $((ended - began + 1)) -lt "$U_LIMIT" ] || printf 'timed_out=%s\n' "$U_LIMIT" >>"$J/result" ;; esac
 # A child that escaped may hold the pipe open: it does not hold us.
 n=0

@@ -223,7 +223,7 @@ write_claim() {
 # mark_switch STATE RUN FENCE BEFORE NOTE, below $S; on the disk before this returns. Fails only without room for it.
 mark_switch() {
   _mark() { printf 'state=%s\nrun=%s\nfence=%s\nbefore=%s\nnote=%s\n' "$@" >"$S/switch/state.new" && [ -s "$S/switch/state.new" ]; }
-  _mark "$@" 2>/dev/null || { rm -rf "$S/reserve"; _mark "$@" || return 1; }
+  _mark "$@" 2>/dev/null || { room "$S"; _mark "$@" || return 1; }
   sync "$S/switch/state.new" 2>/dev/null
   mv -f "$S/switch/state.new" "$S/switch/state" && { sync "$S/switch" 2>/dev/null || :; }
 }

@@ -6,11 +6,13 @@ if [ "$head" != "$U_RECORDED" ] && [ "$U_ACCEPT_DRIFT" != 1 ]; then
   [ "$healthy" = 1 ] || fail "nothing is recorded of this host, and what it runs is not healthy: $seen"
 fi
 g update-ref refs/uphaul/previous "$head" || fail 'refs/uphaul/previous cannot be written'
-# Room for the results of the way back, bytes and inodes, on a disk that the install may fill.
+# Room for the way back, bytes and inodes, on a disk that may be full then: a part for each of its steps, and some to spare.
 if [ ! -d "$U_STATE/reserve" ]; then
   rm -f "$U_STATE/reserve"; mkdir "$U_STATE/reserve" && (
-    cd "$U_STATE/reserve" && dd if=/dev/zero of=room bs=65536 count=16
-    n=0; while [ "$n" -lt 200 ] && : >"$n"; do n=$((n + 1)); done) 2>/dev/null || :
+    cd "$U_STATE/reserve" && for part in 1 2 3 4 5 6 7 8 9; do
+      mkdir "$part" && dd if=/dev/zero of="$part/room" bs=65536 count=4 || break
+      n=0; while [ "$n" -lt 30 ] && : >"$part/$n"; do n=$((n + 1)); done
+    done) 2>/dev/null || :
 fi
 for _old in "$U_STATE"/jobs/*; do case $_old in "$U_STATE/jobs/$U_RUN".*) ;; *) rm -rf -- "$_old" ;; esac; done
 for _old in "$U_STATE"/runs/*; do [ "$_old" = "$kept" ] || rm -rf -- "$_old"; done

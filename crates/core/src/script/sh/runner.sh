@@ -35,8 +35,8 @@ if [ -n "$acted" ] && [ "$U_FENCE" = "$s_before" ] && { [ "$c_fence" = "$s_fence
 ttl=$((U_LIMIT + 90))
 write_ours() { write_claim "$U_FENCE" "$U_RUN" "$ttl" "$c_over" "$U_OWNER" "$U_SEQ"; }
 fenced() { say state fenced; say by "$1"; exit 0; }
-# The way back gets the room that Record put aside for it.
-[ "${U_PHASE:-}" != rollback ] || rm -rf "$S/reserve"
+# Each step of the way back gets some of the room that Record put aside for it.
+[ "${U_PHASE:-}" != rollback ] || room "$S"
 if [ "$U_FENCE" = new ]; then
   if claim_lives && [ "$c_run" != "$U_RUN" ]; then
     case " $U_SETTLED " in *" $c_run "*) ;; *) say state held; say by "$c_owner (run $c_run)"; exit 0 ;; esac
@@ -56,7 +56,7 @@ if [ "$U_FENCE" = new ]; then
     esac ;;
   esac; fi
   U_FENCE=$((c_fence + 1))
-  write_ours || { rm -rf "$S/reserve"; write_ours; } ||
+  write_ours || { room "$S"; write_ours; } ||
     { say state refused; say why "$S/claim cannot be written (disk full?)"; exit 0; }
   sync "$S/claim" 2>/dev/null
 elif [ "$U_FENCE" = "$c_fence" ]; then

@@ -31,8 +31,7 @@ read_claim "$S"
 before=$c_fence
 [ "$s_state" != reverting ] || before=$s_before
 by="the dead-man's switch of run $U_RUN"
-# The way back gets the room that Record put aside for it.
-rm -rf "$S/reserve"
+room "$S"
 if [ "$tries" -gt 3 ]; then
   mark_switch failed "$U_RUN" "$c_fence" "$before" "$s_note; that was the last"
   write_claim "$c_fence" "$U_RUN" -1 "$c_over" "$by" "$c_seq"
@@ -49,6 +48,7 @@ touched=''; [ ! -e "$kept/restart.update" ] || touched=1
 # step NAME LIMIT: one step of a rollback, as a driver has it done.
 step() {
   U_JOB=$S/jobs/$U_RUN.switch-$1 U_LIMIT=$2; export U_JOB U_LIMIT
+  room "$S"
   rm -rf -- "$U_JOB"; mkdir -p "$U_JOB" && mkfifo "$U_JOB/pipe"
   ( stdbuf -o0 head -c 65536 >"$U_JOB/out"; cat >/dev/null ) <"$U_JOB/pipe" 2>/dev/null 9>&- & _reader=$!
   timeout -k 10 "$2" sh "$W/$1" >"$U_JOB/pipe" 2>&1 </dev/null 9>&-; _rc=$?

@@ -26,7 +26,7 @@ while :; do
       [ $(($(up) - since)) -lt "$U_HEALTHY_S" ] || {
         put_back
         [ ! -e "$kept/edits_failed" ] || fail "the service is back; the edits by hand do not apply, and are kept in refs/uphaul/edits/$U_RUN"
-        result head "$at"
+        result head "$at" || fail 'what is checked out cannot be told (disk full?)'
         exit 0
       }
     else
