@@ -21,6 +21,8 @@ macro_rules! scenarios {
     };
 }
 
+#[path = "hosts/going.rs"]
+mod going;
 #[path = "hosts/operator.rs"]
 mod operator;
 #[path = "hosts/proof.rs"]
@@ -38,6 +40,8 @@ mod good;
 mod interrupted;
 #[path = "hosts/killed.rs"]
 mod killed;
+#[path = "hosts/matrix.rs"]
+mod matrix;
 #[path = "hosts/refused.rs"]
 mod refused;
 #[path = "hosts/releases.rs"]
@@ -88,7 +92,10 @@ fn main() -> ExitCode {
         })
         .with_ignored_flag(skip)
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let trials = trials.chain(matrix::trials(skip)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    matrix::print();
+    conclusion.exit_code()
 }
 
 /// An origin with the commit `v1`, a host that runs it, and the hash.

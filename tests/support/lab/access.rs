@@ -139,7 +139,8 @@ impl Host {
 
     /// The tracked files of /srv/app that differ from its commit, as `git status` says it.
     pub fn dirty(&self) -> String {
-        self.as_user("deploy", "git -C /srv/app status --porcelain --untracked-files=no").ok()
+        self.as_user("deploy", "git --no-optional-locks -C /srv/app status --porcelain --untracked-files=no")
+            .ok()
     }
 
     /// The label of the commit that the service runs, or None if it does not answer.

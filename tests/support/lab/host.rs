@@ -122,10 +122,31 @@ impl Host {
 
     /// Reboots it from inside, cleanly, and waits until it is up again.
     pub fn reboot(&mut self) {
-        let before = self.boot_id();
+        let boot = self.begin_reboot();
+        self.wait_rebooted(&boot);
+    }
+
+    /// Begins such a reboot, and gives the id of the boot that ends.
+    pub fn begin_reboot(&self) -> String {
+        let boot = self.root("cat /proc/sys/kernel/random/boot_id").ok();
         self.root("systemctl reboot --no-block").ok();
-        wait_until("the host reboots", BOOT, || (self.boot_id() != before).then_some(()));
+        boot
+    }
+
+    /// Waits until it is up again, in another boot than this.
+    pub fn wait_rebooted(&mut self, before: &str) {
+        wait_until("the host reboots", BOOT, || (self.boot_id()? != before).then_some(()));
         self.wait_booted();
+    }
+
+    /// Kills sshd, its listener and all its sessions, as a crash would; systemd starts it again. Waits for that.
+    pub fn crash_sshd(&self) {
+        let main = self.unit_property("ssh.service", "MainPID");
+        self.root("pkill -KILL -x sshd").ok();
+        wait_until("systemd starts sshd again", Duration::from_secs(60), || {
+            let now = self.unit_property("ssh.service", "MainPID");
+            (now != main && now != "0" && self.sshd_answers()).then_some(())
+        });
     }
 
     /// Cuts its power, in the middle of whatever it does, and leaves it off.
@@ -146,11 +167,14 @@ impl Host {
         self.wait_booted();
     }
 
-    /// Fills the small disk of `HostSpec::small_disk` to its last byte.
+    /// Fills the small disk of `HostSpec::small_disk` to its last byte, also where a job takes or frees some meanwhile.
     pub fn fill_disk(&self) {
         assert!(self.spec.srv.is_some(), "only a small disk may be filled: HostSpec::small_disk");
-        self.root("dd if=/dev/zero of=/srv/ballast bs=64k 2>/dev/null; dd if=/dev/zero bs=1k >>/srv/ballast 2>/dev/null");
-        assert_eq!(self.root("df --output=avail /srv | tail -n 1").ok(), "0");
+        let filled = (0..10).any(|_| {
+            self.root("for bs in 64k 1k; do dd if=/dev/zero bs=$bs >>/srv/ballast 2>/dev/null; done");
+            self.root("df --output=avail /srv | tail -n 1").ok() == "0"
+        });
+        assert!(filled, "{}", self.root("df /srv").stdout);
     }
 
     /// Uses up the inodes of `HostSpec::few_inodes`.

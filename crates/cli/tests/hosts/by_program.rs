@@ -30,7 +30,7 @@ argv = ["PROGRAM", "{address}"]
 "#;
 
 fn one_run_reaches_each_host_by_what_its_label_says() {
-    operator::by_openssh();
+    operator::reach_by("openssh");
     let (origin, by_ssh, v1) = host_with(HostSpec::new(), Release::good("v1"));
     // Nobody can log in there by SSH.
     let by_program = HostSpec::new().sshd("AllowUsers nobody").boot(&origin);

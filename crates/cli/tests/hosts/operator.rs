@@ -1,14 +1,16 @@
 //! An operator: the real binary with a configuration, a home and a record of its own.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use uphaul_core::ids::RunId;
 use uphaul_core::machine::{Outcome, State};
 use uphaul_store::{NewHost, Store, StoredEvent, StoredRun};
-use uphaul_tests::lab::{Host, wait_until};
+use uphaul_tests::lab::Host;
+
+pub(crate) use super::going::Going;
 
 /// No command of a scenario takes longer, on a machine that is busy with other things too.
 pub(crate) const LONG: Duration = Duration::from_secs(240);
@@ -50,24 +52,38 @@ pub(crate) struct Operator {
 impl Operator {
     /// One whose record knows that these hosts run what they have checked out now.
     pub(crate) fn of(hosts: &[&Host]) -> Self {
-        let operator = Self::who_knows_nothing_of(hosts);
+        Self::who_knows_nothing_of(hosts).observing(hosts)
+    }
+
+    /// The same, with a record elsewhere: `place` is given the operator's home, and says by its URL where.
+    pub(crate) fn with_record(hosts: &[&Host], place: impl FnOnce(&Path) -> String) -> Self {
+        let dir = home();
+        let url = place(dir.path());
+        Self::made(dir, &url, hosts).observing(hosts).set("database.url", url)
+    }
+
+    fn observing(self, hosts: &[&Host]) -> Self {
         for (i, host) in hosts.iter().enumerate() {
             let (name, head) = (name(i).parse().unwrap(), host.head().parse().unwrap());
-            operator.runtime.block_on(operator.store.observe(&name, &head, 0)).unwrap();
+            self.runtime.block_on(self.store.observe(&name, &head, 0)).unwrap();
         }
-        operator
+        self
     }
 
     /// One who has never worked on these hosts.
     pub(crate) fn who_knows_nothing_of(hosts: &[&Host]) -> Self {
-        let dir = tempfile::Builder::new().prefix("uphaul-hosts-").tempdir().unwrap();
+        let dir = home();
+        let url = format!("sqlite:{}", dir.path().join("uphaul.db").display());
+        Self::made(dir, &url, hosts)
+    }
+
+    fn made(dir: tempfile::TempDir, url: &str, hosts: &[&Host]) -> Self {
         let all = |part: fn(&Host) -> PathBuf| -> String {
             hosts.iter().map(|host| std::fs::read_to_string(part(host)).unwrap() + "\n").collect()
         };
         std::fs::write(dir.path().join("ssh_config"), all(Host::ssh_config)).unwrap();
         std::fs::write(dir.path().join("known_hosts"), all(Host::known_hosts)).unwrap();
         std::fs::write(dir.path().join("uphaul.toml"), CONFIG.replace("BACKEND", BACKEND.get())).unwrap();
-        let url = format!("sqlite:{}", dir.path().join("uphaul.db").display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let rows: Vec<NewHost> = (hosts.iter().enumerate())
             .map(|(i, host)| NewHost {
@@ -81,7 +97,7 @@ impl Operator {
             })
             .collect();
         let store = runtime.block_on(async {
-            let store = Store::open(&url).await.unwrap();
+            let store = Store::open(url).await.unwrap();
             store.add_hosts(&rows, 0).await.unwrap();
             store
         });
@@ -92,6 +108,12 @@ impl Operator {
     pub(crate) fn set(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         let name = format!("UPHAUL_{}", key.to_uppercase().replace('.', "__"));
         self.env.insert(name, value.as_ref().to_str().unwrap().to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment that uphaul itself is started in.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.env.insert(name.to_owned(), value.as_ref().to_str().unwrap().to_owned());
         self
     }
 
@@ -140,7 +162,7 @@ impl Operator {
             .stderr(open(&err))
             .spawn()
             .unwrap();
-        Going { child, out: out.into_temp_path(), err: err.into_temp_path() }
+        Going::new(child, out.into_temp_path(), err.into_temp_path())
     }
 
     // What the record says, of web-1 where nothing else is said.
@@ -198,8 +220,18 @@ impl Operator {
     /// The log of the last run, as states.
     pub(crate) fn log(&self) -> Vec<String> {
         let Some(run) = self.runs().into_iter().next() else { return Vec::new() };
-        let events: Vec<StoredEvent> = self.runtime.block_on(self.store.events(&run.record.id)).unwrap();
-        events.into_iter().map(|event| event.state.to_string()).collect()
+        self.events(&run.record.id).into_iter().map(|event| event.state.to_string()).collect()
+    }
+
+    /// The log of a run.
+    pub(crate) fn events(&self, run: &RunId) -> Vec<StoredEvent> {
+        self.runtime.block_on(self.store.events(run)).unwrap()
+    }
+
+    /// Where the last run is, if there is one.
+    pub(crate) fn state(&self) -> Option<State> {
+        let runs = self.runtime.block_on(self.store.runs_of_host(&name(0).parse().unwrap(), 1)).unwrap();
+        runs.into_iter().next().map(|run| run.record.state)
     }
 
     /// Whether the log of the last run has this state.
@@ -218,6 +250,10 @@ pub(crate) fn installs_of(host: &Host, label: &str) -> usize {
     host.installs().iter().filter(|line| **line == format!("start {label}")).count()
 }
 
+fn home() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("uphaul-hosts-").tempdir().unwrap()
+}
+
 fn name(i: usize) -> String {
     format!("web-{}", i + 1)
 }
@@ -229,20 +265,25 @@ thread_local! {
 /// Says what the operators of this scenario reach their hosts by: one half by each, so that both are tried, and all by
 /// the one that the variable UPHAUL_TEST_EXECUTOR names.
 pub(crate) fn choose_backend(scenario: &str) {
+    reach_by(backend_of(scenario));
+}
+
+/// See above.
+pub(crate) fn backend_of(scenario: &str) -> &'static str {
     let asked = std::env::var("UPHAUL_TEST_EXECUTOR").unwrap_or_default();
     let odd = scenario.bytes().fold(0, |sum: u8, byte| sum.wrapping_add(byte)) % 2 == 1;
-    BACKEND.set(match asked.as_str() {
+    match asked.as_str() {
         "openssh" => "openssh",
         "libssh2" => "libssh2",
         "" if odd => "libssh2",
         "" => "openssh",
         other => panic!("UPHAUL_TEST_EXECUTOR is {other:?}, and has to be openssh or libssh2"),
-    });
+    }
 }
 
-/// For a scenario that is about the system's ssh.
-pub(crate) fn by_openssh() {
-    BACKEND.set("openssh");
+/// For a scenario that is about one of them.
+pub(crate) fn reach_by(backend: &'static str) {
+    BACKEND.set(backend);
 }
 
 /// Short, and long enough for a machine that is busy.
@@ -269,88 +310,3 @@ install = "60s"
 verify = "40s"
 healthy = "2s"
 "#;
-
-/// An uphaul that is running. Dropping it kills it.
-pub(crate) struct Going {
-    child: Child,
-    out: tempfile::TempPath,
-    err: tempfile::TempPath,
-}
-
-impl Going {
-    /// What it has said so far.
-    pub(crate) fn said(&self) -> String {
-        let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-        read(&self.out) + &read(&self.err)
-    }
-
-    /// Waits, while it runs, until it says this.
-    #[track_caller]
-    pub(crate) fn wait_said(&self, words: &str) {
-        self.wait(words, || self.said().contains(words));
-    }
-
-    /// Waits, while it runs, until the install of this label has begun on the host so often.
-    #[track_caller]
-    pub(crate) fn wait_install(&self, host: &Host, label: &str, times: usize) {
-        self.wait(&format!("install {times} of {label}"), || installs_of(host, label) >= times);
-    }
-
-    /// Waits, while it runs, until something is so.
-    #[track_caller]
-    pub(crate) fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
-        let ended = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-            stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
-        };
-        wait_until(what, LONG, || {
-            let over = ended();
-            if is_so() {
-                return Some(());
-            }
-            assert!(!over, "it ended before this: {what}\n{}", self.said());
-            None
-        });
-    }
-
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Sends it a signal: `STOP`, `CONT`, ...
-    pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Waits for its end.
-    #[track_caller]
-    pub(crate) fn end(mut self) -> Out {
-        let code = wait_until("the end of uphaul", LONG, || self.child.try_wait().unwrap());
-        let read = |path: &Path| {
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut File::open(path).unwrap(), &mut text).unwrap();
-            text
-        };
-        Out { code: code.code(), stdout: read(&self.out), stderr: read(&self.err) }
-    }
-}
-
-impl Drop for Going {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            if std::thread::panicking() {
-                eprintln!("uphaul was still running; it had said:\n{}", self.said());
-            }
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}

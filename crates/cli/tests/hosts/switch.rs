@@ -91,7 +91,7 @@ fn resumed(operator: &Operator, host: &Host, at: &str, target: &str) {
 
 /// No unit of a switch is left.
 #[track_caller]
-fn no_switch(host: &Host) {
+pub(crate) fn no_switch(host: &Host) {
     let left =
         "ls /etc/systemd/system/*/uphaul-switch-* /etc/systemd/system/uphaul-switch-* 2>/dev/null; true";
     wait_until("the switch is taken away", Duration::from_secs(20), || {
@@ -132,7 +132,7 @@ fn and_the_host_loses_its_power_while_it_goes_back() {
 }
 
 /// An install that needs the network, and without it leaves nothing of what was there.
-const NEEDS_NETWORK: &str = "timeout 5 git ls-remote origin >/dev/null || { rm -rf node_modules; exit 1; }; \
+pub(crate) const NEEDS_NETWORK: &str = "timeout 5 git ls-remote origin >/dev/null || { rm -rf node_modules; exit 1; }; \
                              bun install && sed -n 's/^label=//p' release >node_modules/of";
 
 fn and_the_origin_and_the_registry_are_out_of_reach() {
