@@ -42,6 +42,8 @@ mod interrupted;
 mod killed;
 #[path = "hosts/matrix.rs"]
 mod matrix;
+#[path = "hosts/races.rs"]
+mod races;
 #[path = "hosts/refused.rs"]
 mod refused;
 #[path = "hosts/releases.rs"]
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ("good", good::ALL),
         ("interrupted", interrupted::ALL),
         ("killed", killed::ALL),
+        ("races", races::ALL),
         ("refused", refused::ALL),
         ("releases", releases::ALL),
         ("repositories", repositories::ALL),
