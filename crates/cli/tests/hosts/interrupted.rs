@@ -84,6 +84,7 @@ fn a_watch_takes_up_what_was_left_and_what_comes_back() {
     watch.wait_said("whether it is back");
     host.heal();
     watch.wait("the end of the run", || operator.run_of(0).finished_at_us.is_some());
+    watch.wait("the lease is given back", || operator.leases() == 0);
     operator.is_updated(&host, &v1, &v2);
 
     // And it goes on: a run whose controller is killed is taken up as well.
