@@ -8,9 +8,9 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 /// Whether this program has to look names up itself.
 pub(crate) const OURSELVES: bool = cfg!(all(target_env = "gnu", target_feature = "crt-static"));
@@ -29,13 +29,25 @@ pub(crate) fn look_up(name: &str, until: Instant) -> Result<Vec<IpAddr>, String>
     })
 }
 
+/// As the C library does: what /etc/hosts has is asked of nobody, whatever kind of address it has there.
 async fn ask(name: &str) -> Result<Vec<IpAddr>, String> {
-    // Without a resolv.conf there is /etc/hosts still.
-    let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
-        TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
-    });
+    let nobody =
+        TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default());
+    if let Ok(found) = told(nobody, ResolveHosts::Always, name).await {
+        return Ok(found);
+    }
+    let system = TokioResolver::builder_tokio();
+    let system = system.map_err(|error| format!("/etc/resolv.conf cannot be read: {error}"))?;
+    told(system, ResolveHosts::Never, name).await
+}
+
+async fn told(
+    mut builder: ResolverBuilder<TokioRuntimeProvider>,
+    hosts: ResolveHosts,
+    name: &str,
+) -> Result<Vec<IpAddr>, String> {
     let options = builder.options_mut();
-    options.use_hosts_file = ResolveHosts::Always;
+    options.use_hosts_file = hosts;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.cache_size = 0;
     let resolver = builder.build().map_err(|error| error.to_string())?;
