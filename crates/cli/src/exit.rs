@@ -117,6 +117,12 @@ pub struct RunEnd {
 }
 
 impl RunEnd {
+    /// The end of the work on a host of which nothing else is known.
+    pub fn of(host: HostName, end: HostEnd) -> Self {
+        let (run, target, reverts_within_s) = (None, None, None);
+        Self { host, run, target, end, elapsed: Duration::ZERO, reverts_within_s, evidence: false }
+    }
+
     /// The exit code of this host alone.
     pub fn exit(&self) -> Exit {
         match &self.end {
@@ -183,16 +189,7 @@ mod tests {
     use uphaul_core::machine::{PrepareStep, Reason, Running, Step, StepFailure};
 
     fn end(end: HostEnd) -> RunEnd {
-        let host = "web-1".parse().unwrap();
-        RunEnd {
-            host,
-            run: None,
-            target: None,
-            end,
-            elapsed: Duration::ZERO,
-            reverts_within_s: None,
-            evidence: false,
-        }
+        RunEnd::of("web-1".parse().unwrap(), end)
     }
 
     fn finished(outcome: Outcome) -> RunEnd {

@@ -34,23 +34,27 @@ pub(super) async fn watch(
     let (handle, stop) = stop_pair();
     let signals = tokio::spawn(listen(handle, context.output.clone()));
     let mut watcher = Watcher::new(context, engine, chosen, every);
+    watcher.begins();
     let mut first = true;
     let mut exit = Exit::Done;
-    while stop.level() == StopLevel::Run {
-        match watcher.ready().await {
-            Ok(hosts) if hosts.is_empty() => {}
-            Ok(hosts) => exit = drive_until(context, engine, hosts, Job::Resume, &stop).await,
+    let mut asked = stop.clone();
+    loop {
+        // Hosts that do not answer may take long to look at, and a stop does not wait for them.
+        let look = tokio::select! {
+            biased;
+            () = asked.reached(StopLevel::Drain) => break,
+            look = watcher.ready() => look,
+        };
+        match look {
             Err(error) if first => {
                 signals.abort();
                 return Err(error);
             }
             Err(error) => watcher.delayed(&error),
-        }
-        if first {
-            watcher.begins();
+            Ok(hosts) if hosts.is_empty() => {}
+            Ok(hosts) => exit = drive_until(context, engine, hosts, Job::Resume, &stop).await,
         }
         first = false;
-        let mut asked = stop.clone();
         tokio::select! {
             () = asked.reached(StopLevel::Drain) => break,
             () = tokio::time::sleep(every) => {}

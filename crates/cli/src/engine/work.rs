@@ -122,15 +122,7 @@ impl Engine {
         beat: &Beat,
     ) -> RunEnd {
         let began = Instant::now();
-        let mut end = RunEnd {
-            host: host.clone(),
-            run: None,
-            target: None,
-            end: HostEnd::NotBegun,
-            elapsed: Duration::ZERO,
-            reverts_within_s: None,
-            evidence: false,
-        };
+        let mut end = RunEnd::of(host.clone(), HostEnd::NotBegun);
         let lease = match self.take(host, job, observer.as_ref(), &stop).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(row)) => {
@@ -341,22 +333,13 @@ fn held(row: &LeaseRow) -> State {
 }
 
 fn ended(host: HostName, end: FleetEnd<RunEnd>) -> RunEnd {
-    let of = |end| RunEnd {
-        host: host.clone(),
-        run: None,
-        target: None,
-        end,
-        elapsed: Duration::ZERO,
-        reverts_within_s: None,
-        evidence: false,
-    };
     match end {
         FleetEnd::Done(end) => end,
-        FleetEnd::NotBegun => of(HostEnd::NotBegun),
-        FleetEnd::Panicked(why) => of(HostEnd::Broken {
-            state: None,
-            why: format!("a fault of Uphaul ended this host's task: {why}"),
-        }),
+        FleetEnd::NotBegun => RunEnd::of(host, HostEnd::NotBegun),
+        FleetEnd::Panicked(why) => {
+            let why = format!("a fault of Uphaul ended this host's task: {why}");
+            RunEnd::of(host, HostEnd::Broken { state: None, why })
+        }
     }
 }
 

@@ -13,6 +13,7 @@ scenarios!(
     a_host_that_stays_away_is_waited_for,
     a_watch_takes_up_what_was_left_and_what_comes_back,
     a_watch_leaves_what_has_waited_for_too_long,
+    a_watch_that_is_stopped_waits_for_no_host,
     a_reboot_in_the_middle_of_an_install,
     a_reboot_in_the_middle_of_verify,
     a_power_cut_in_the_middle_of_a_checkout,
@@ -91,7 +92,7 @@ fn a_watch_takes_up_what_was_left_and_what_comes_back() {
     let v3 = origin.commit(Release::good("v3").install(Install::Slow(3)));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
     update.wait_install(&host, "v3", 1);
-    assert!(!watch.said().contains("v3"), "what somebody drives is left to them");
+    assert!(!operator.was("update/Install#2"), "what somebody drives is left to them");
     update.kill();
     watch.wait("the end of the run", || operator.run_of(0).finished_at_us.is_some());
     watch.wait("the lease is given back", || operator.leases() == 0);
@@ -113,6 +114,23 @@ fn a_watch_leaves_what_has_waited_for_too_long() {
     watch.end().ended(0, &["watching"]);
     assert_eq!(operator.row().update_status.as_deref(), Some("unknown"));
     operator.run(&["resume", "web-1"]).ended(0, &["web-1", "updated"]);
+    operator.is_updated(&host, &v1, &v2);
+}
+
+fn a_watch_that_is_stopped_waits_for_no_host() {
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
+    let v2 = parked(&operator, &origin, &host);
+    // Longer than a test waits for the end of anything.
+    let operator = operator.set("timeouts.connect", "600s");
+    let watch = operator.spawn(&["resume", "--watch"]);
+    watch.wait_said("watching");
+    watch.wait("it listens for signals", || watch.catches(15));
+    watch.signal("TERM");
+    watch.end().ended(0, &["watching", "stopping"]);
+    assert_eq!(operator.row().update_status.as_deref(), Some("unknown"));
+    host.heal();
+    operator.run(&["resume"]).ended(0, &["web-1", "updated"]);
     operator.is_updated(&host, &v1, &v2);
 }
 
