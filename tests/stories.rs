@@ -8,6 +8,7 @@ use uphaul_core::ports::RemoteExecutor;
 use uphaul_exec_local::LocalExecutor;
 use uphaul_tests::faults::{Fault, Faults};
 use uphaul_tests::rig::{LoginExecutor, Rig};
+use uphaul_tests::signing::SigningKey;
 use uphaul_tests::simulated::SimulatedHost;
 use uphaul_tests::story::{HostSide, story, story_called_off, story_with};
 
@@ -171,6 +172,8 @@ stories! {
 
 const ALREADY_THERE: &str = "already on the target, and proved";
 const FIRST_UPDATE_EVER: &str = "first contact: nothing is recorded";
+const UNSIGNED: &str = "the target is signed by nobody who may: refused before anything is touched";
+const SIGNED: &str = "the target is signed by somebody who may";
 const ILL_BEFORE_AND_AFTER: &str = "the service was ill before, and no version makes it well";
 
 #[tokio::test]
@@ -222,6 +225,53 @@ async fn ill_before_and_after_simulated() {
     let plan = host.plan("v2");
     let told = story(ILL_BEFORE_AND_AFTER, Arc::new(host), plan, &[]).await;
     snapshot("ill_before_and_after", ILL_BEFORE_AND_AFTER, &told);
+}
+
+/// The keys of one signer, who may sign.
+fn signer() -> (tempfile::TempDir, SigningKey) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SigningKey::make(folder.path(), "good");
+    (folder, key)
+}
+
+async fn tell_signed(title: &str, signed: bool) -> String {
+    let ((_folder, key), rig) = (signer(), Rig::new());
+    if signed {
+        rig.sign("v2", &key);
+    }
+    let mut plan = rig.plan("v2");
+    plan.signers = Some(key.line("").parse().unwrap());
+    story(title, Arc::new(RigHost(rig)), plan, &[]).await
+}
+
+async fn tell_signed_simulated(title: &str, signed: bool) -> String {
+    let ((_folder, key), host) = (signer(), SimulatedHost::new());
+    let mut plan = host.plan("v2");
+    if signed {
+        host.fleet.sign(&plan.target, &key.public());
+    }
+    plan.signers = Some(key.line("").parse().unwrap());
+    story(title, Arc::new(host), plan, &[]).await
+}
+
+#[tokio::test]
+async fn unsigned() {
+    snapshot("unsigned", UNSIGNED, &tell_signed(UNSIGNED, false).await);
+}
+
+#[tokio::test]
+async fn unsigned_simulated() {
+    snapshot("unsigned", UNSIGNED, &tell_signed_simulated(UNSIGNED, false).await);
+}
+
+#[tokio::test]
+async fn signed() {
+    snapshot("signed", SIGNED, &tell_signed(SIGNED, true).await);
+}
+
+#[tokio::test]
+async fn signed_simulated() {
+    snapshot("signed", SIGNED, &tell_signed_simulated(SIGNED, true).await);
 }
 
 fn snapshot(name: &str, title: &str, told: &str) {

@@ -2,38 +2,43 @@
 
 use std::path::Path;
 
+use uphaul_tests::signing::SigningKey;
+
 use super::*;
 
 /// A rig with two pairs of keys, `good` and `other`; `good` is allowed.
 struct Signed {
     rig: Rig,
+    good: SigningKey,
+    other: SigningKey,
 }
 
 impl Signed {
     fn new() -> Self {
-        let signed = Self { rig: Rig::new() };
-        for name in ["good", "other"] {
-            let path = signed.key(name);
-            let mut keygen = Process::new("ssh-keygen");
-            keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &path]);
-            assert!(keygen.status().unwrap().success());
-        }
-        signed
+        let rig = Rig::new();
+        let key = |name| SigningKey::make(rig.path(), name);
+        let (good, other) = (key("good"), key("other"));
+        Self { rig, good, other }
     }
 
-    fn key(&self, name: &str) -> String {
-        self.rig.path().join(name).display().to_string()
+    fn key(&self, name: &str) -> &SigningKey {
+        if name == "good" { &self.good } else { &self.other }
     }
 
     /// A line of allowed signers.
     fn line(&self, name: &str, options: &str) -> String {
-        let key = std::fs::read_to_string(format!("{}.pub", self.key(name))).unwrap();
-        format!("t@example.com {options} {key}")
+        self.key(name).line(options)
     }
 
     fn origin(&self, args: &[&str]) -> String {
+        self.signing(&self.good, args)
+    }
+
+    /// Runs git in the origin; what it signs it signs by that key.
+    fn signing(&self, key: &SigningKey, args: &[&str]) -> String {
         let output = Process::new("git")
-            .args(["-c", "gpg.format=ssh", "-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(key.git())
             .args(args)
             .current_dir(self.rig.origin())
             .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
@@ -47,16 +52,15 @@ impl Signed {
     fn commit(&self, label: &str, key: Option<&str>) {
         self.rig.commit(label, &[]);
         if let Some(key) = key {
-            let set = format!("user.signingkey={}", self.key(key));
-            self.origin(&["-c", &set, "commit", "--quiet", "--amend", "--no-edit", "-S"]);
+            self.signing(self.key(key), &["commit", "--quiet", "--amend", "--no-edit", "-S"]);
             self.origin(&["tag", "-f", label]);
         }
     }
 
     /// Has the tag be an annotated one, signed by that key.
     fn tag(&self, label: &str, key: &str) {
-        let set = format!("user.signingkey={}", self.key(key));
-        self.origin(&["-c", &set, "tag", "-f", "-s", "-m", label, label, &format!("{label}^{{commit}}")]);
+        let commit = format!("{label}^{{commit}}");
+        self.signing(self.key(key), &["tag", "-f", "-s", "-m", label, label, &commit]);
     }
 
     /// What an update to the label comes to, up to its Fetch; the reason where it does not.

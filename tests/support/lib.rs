@@ -8,6 +8,7 @@ pub mod memory;
 pub mod postgres;
 pub mod relay;
 pub mod rig;
+pub mod signing;
 pub mod simulated;
 pub mod sshd;
 pub mod story;

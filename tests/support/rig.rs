@@ -13,6 +13,8 @@ use uphaul_core::plan::{
 
 use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
 
+use crate::signing::SigningKey;
+
 /// An executor whose logins have this environment too.
 pub struct LoginExecutor {
     /// What does the work.
@@ -118,6 +120,15 @@ impl Rig {
         git(self.home(), &origin, &["add", "-A"]);
         git(self.home(), &origin, &["commit", "-q", "-m", &format!("make {label}")]);
         git(self.home(), &origin, &["tag", label]);
+        self.revision(label)
+    }
+
+    /// Signs the last commit by a key, which makes it another one; its tag is the label.
+    pub fn sign(&self, label: &str, key: &SigningKey) -> Revision {
+        let [c, format, d, signer] = key.git();
+        let sign = [&c, &format, &d, &signer, "commit", "-q", "--amend", "--no-edit", "-S"];
+        git(self.home(), &self.origin(), &sign);
+        git(self.home(), &self.origin(), &["tag", "-f", label]);
         self.revision(label)
     }
 

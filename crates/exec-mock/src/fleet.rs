@@ -83,6 +83,12 @@ impl MockFleet {
         lock(&self.0.origin).branch(name, at);
     }
 
+    /// Signs a commit by a key: the type and the public key, as a file of allowed signers has them. A commit that was made
+    /// known has no signature before; one that nobody made known has any that is asked for.
+    pub fn sign(&self, revision: &Revision, key: &str) {
+        lock(&self.0.origin).sign(revision, key);
+    }
+
     /// Takes a commit from the origin, as a force-push does.
     pub fn remove(&self, revision: &Revision) {
         lock(&self.0.origin).remove(revision);

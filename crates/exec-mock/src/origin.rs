@@ -76,13 +76,15 @@ impl Release {
     }
 }
 
-/// All commits and refs. A commit that nobody made known is there all the same, and good.
+/// All commits and refs. A commit that nobody made known is there all the same, good, and signed by whoever may sign.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     /// In the order of their making, which is taken for their order in history.
     releases: Vec<(Revision, String, Release)>,
     refs: BTreeMap<String, (&'static str, Revision)>,
     gone: Vec<Revision>,
+    /// The public keys that commits are signed by.
+    signed: BTreeMap<Revision, String>,
 }
 
 impl Origin {
@@ -97,6 +99,20 @@ impl Origin {
 
     pub(crate) fn branch(&mut self, name: &str, at: &Revision) {
         self.refs.insert(name.to_owned(), ("branch", at.clone()));
+    }
+
+    pub(crate) fn sign(&mut self, revision: &Revision, key: &str) {
+        self.signed.insert(revision.clone(), key.to_owned());
+    }
+
+    /// Whether one of these allowed signers, a line each, has signed a commit; the reason where none has.
+    pub(crate) fn is_signed(&self, revision: &Revision, signers: &str) -> Result<(), &'static str> {
+        match self.signed.get(revision) {
+            Some(key) if signers.lines().any(|line| line.contains(key.as_str())) => Ok(()),
+            Some(_) => Err("No principal matched."),
+            None if self.place(revision).is_none() => Ok(()),
+            None => Err("it has no signature"),
+        }
     }
 
     pub(crate) fn remove(&mut self, revision: &Revision) {

@@ -10,6 +10,7 @@ use super::release::Release;
 use super::shell::{self, Ran, wait_until};
 use super::slot::Slot;
 use super::{base, scripts};
+use crate::signing::SigningKey;
 
 const PORT: u16 = 9418;
 
@@ -80,6 +81,24 @@ impl Origin {
         let commit = self.git(&["rev-parse", "HEAD"]).ok();
         self.git(&["symbolic-ref", "HEAD", "refs/heads/main"]).ok();
         commit
+    }
+
+    /// A commit on top of `main` that is signed by a key; gives its full hash.
+    pub fn signed_commit(&self, release: Release, key: &SigningKey) -> String {
+        self.commit(release);
+        self.signing(key, &["commit", "--quiet", "--amend", "--no-edit", "--allow-empty", "-S"]);
+        self.git(&["rev-parse", "HEAD"]).ok()
+    }
+
+    /// A tag that is signed by a key.
+    pub fn signed_tag(&self, name: &str, commit: &str, key: &SigningKey) {
+        self.signing(key, &["tag", "--sign", "-m", name, name, commit]);
+    }
+
+    fn signing(&self, key: &SigningKey, arguments: &[&str]) {
+        let options = key.git();
+        let words: Vec<&str> = options.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        self.git(&words).ok();
     }
 
     /// A commit in the submodule's repository; gives its full hash, for `Release::submodule`.

@@ -14,5 +14,6 @@ mod hosts;
 mod postgres;
 mod record;
 mod shell;
+mod signature;
 mod streams;
 mod unlock;

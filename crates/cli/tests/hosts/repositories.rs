@@ -1,6 +1,7 @@
 //! Checkouts and origins of every kind.
 
 use uphaul_tests::lab::{self, Host, HostSpec, Release, Serve};
+use uphaul_tests::signing::SigningKey;
 
 use super::operator::Operator;
 use super::usual;
@@ -11,7 +12,8 @@ scenarios!(
     tags_and_short_hashes,
     a_branch_that_was_pushed_by_force,
     a_host_with_another_url,
-    an_origin_that_is_not_there
+    an_origin_that_is_not_there,
+    only_what_is_signed
 );
 
 fn a_shallow_clone() {
@@ -119,4 +121,42 @@ fn an_origin_that_is_not_there() {
     operator.run(&["check", "web-1"]).ended(7, &["ls-remote", &gone]);
     operator.run(&["update", "web-1", "--to", "main"]).ended(7, &["ls-remote"]);
     super::proof::runs(&host, &v1);
+}
+
+fn only_what_is_signed() {
+    let (origin, host, v1) = usual();
+    let operator = Operator::of(&[&host]).set("service.verify_signature", "true");
+    operator.run(&["check", "web-1"]).ended(2, &["service.allowed_signers", "names no file"]);
+    let [ours, other] = ["ours", "other"].map(|name| SigningKey::make(&operator.path("."), name));
+    let signers = operator.path("signers");
+    std::fs::write(&signers, ours.line("")).unwrap();
+    let operator = operator.set("service.allowed_signers", signers);
+    let told = "only what is signed by one of 1 key (service.allowed_signers) is checked out";
+    operator.run(&["check", "web-1"]).ended(0, &[told]);
+
+    // Nothing of the host is touched for a commit that nobody signed, or somebody who may not.
+    let unsigned = origin.commit(Release::good("unsigned"));
+    operator.run(&["update", "web-1", "--to", "main"]).ended(7, &["aborted"]);
+    operator.because(&["update/Fetch: ", &unsigned, "is not signed by a key", "it has no signature"]);
+    operator.is_aborted(&host, &v1, &unsigned);
+    let stranger = origin.signed_commit(Release::good("stranger"), &other);
+    operator.run(&["update", "web-1", "--to", "main"]).ended(7, &["aborted"]);
+    operator.because(&["update/Fetch: ", &stranger, "is not signed by a key", "No principal matched"]);
+    operator.is_aborted(&host, &v1, &stranger);
+
+    let v2 = origin.signed_commit(Release::good("v2"), &ours);
+    operator.run(&["update", "web-1", "--to", "main"]).ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v2);
+    // A broken one goes back; and so does the host by hand, to a version that has no signature.
+    let broken = origin.signed_commit(Release::good("v3").serve(Serve::ExitsAtOnce), &ours);
+    operator.run(&["update", "web-1", "--to", "main"]).ended(3, &["rolled back"]);
+    operator.is_rolled_back(&host, &v2, &broken);
+    operator.run(&["rollback", "web-1"]).ended(0, &[]);
+    operator.is_updated(&host, &v2, &v1);
+    // A signed tag is a signature for whoever asks for the tag.
+    let v4 = origin.commit(Release::good("v4"));
+    origin.signed_tag("release-4", &v4, &ours);
+    operator.run(&["update", "web-1", "--to", "main"]).ended(7, &["aborted"]);
+    operator.run(&["update", "web-1", "--to", "release-4"]).ended(0, &["updated"]);
+    operator.is_updated(&host, &v1, &v4);
 }

@@ -236,10 +236,15 @@ impl Live {
 
 fn fetch(origin: &Origin, order: &Order) -> Step {
     let target = commit(order.target.as_ref())?;
-    if origin.has(&target) {
+    if !origin.has(&target) {
+        return Err(found(format!("origin has no commit {target} any more (was the branch force-pushed?)")));
+    }
+    if order.signers.is_empty() {
         return Ok(Vec::new());
     }
-    Err(found(format!("origin has no commit {target} any more (was the branch force-pushed?)")))
+    origin.is_signed(&target, &order.signers).map(|()| Vec::new()).map_err(|why| {
+        found(format!("the commit {target} is not signed by a key of service.allowed_signers: {why}"))
+    })
 }
 
 fn commit(revision: Option<&Revision>) -> Result<Revision, Failed> {

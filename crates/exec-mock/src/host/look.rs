@@ -22,9 +22,18 @@ impl Live {
         ] {
             say(key, value.into());
         }
-        for tool in
-            ["git", "flock", "timeout", "setsid", "mkfifo", "stdbuf", "systemctl", "systemd-run", "sudo"]
-        {
+        for tool in [
+            "git",
+            "flock",
+            "timeout",
+            "setsid",
+            "mkfifo",
+            "stdbuf",
+            "systemctl",
+            "systemd-run",
+            "sudo",
+            "ssh-keygen",
+        ] {
             say("tool", format!("{tool} /usr/bin/{tool}"));
         }
         for (key, value) in [

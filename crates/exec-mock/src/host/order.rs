@@ -20,6 +20,8 @@ pub(crate) struct Order {
     pub(crate) to: Option<Revision>,
     pub(crate) recorded: Option<Revision>,
     pub(crate) reference: String,
+    /// Of `fetch`: by whom the target must be signed; empty where nobody asks.
+    pub(crate) signers: String,
     pub(crate) dir: String,
     pub(crate) accept_drift: bool,
     pub(crate) dirty: String,
@@ -58,6 +60,7 @@ impl Order {
             to: get("U_TO").parse().ok(),
             recorded: get("U_RECORDED").parse().ok(),
             reference: get("U_REF"),
+            signers: get("U_SIGNERS"),
             dir: get("U_DIR"),
             accept_drift: get("U_ACCEPT_DRIFT") == "1",
             dirty: get("U_DIRTY"),
