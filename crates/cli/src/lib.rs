@@ -22,6 +22,7 @@ mod surroundings;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Mode;
 
 pub use context::Context;
 pub use select::select;
@@ -34,6 +35,8 @@ use surroundings::Surroundings;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    // What it writes is its user's, whatever the login's umask is; also what git and ssh write for it.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _};
+use rustix::fs::Mode;
 
 use crate::cli::Cli;
 use crate::complete::scripts::{Shell, script};
@@ -46,6 +47,8 @@ pub(crate) fn man(context: &Context, args: &Man) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     };
     let folder_there = context.around.cwd.join(folder);
+    // Pages are for everybody to read, unlike all else that it writes.
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
     let made = std::fs::create_dir_all(&folder_there)
         .and_then(|()| clap_mangen::generate_to(command, &folder_there));
     match made {

@@ -67,7 +67,21 @@ impl TestEnv {
     }
 
     pub(crate) fn run_with(&self, args: &[&str], stdin: &[u8]) -> Said {
-        let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        self.said(&mut self.command(args), stdin)
+    }
+
+    /// Runs it in a login whose umask takes nothing away.
+    pub(crate) fn run_open(&self, args: &[&str]) -> Said {
+        let inner = self.command(args);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(self.work()).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.said(command.stdout(Stdio::piped()).stderr(Stdio::piped()), b"")
+    }
+
+    fn said(&self, command: &mut Command, stdin: &[u8]) -> Said {
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         // A command that does not read its input has ended before it is written.
         let _ = child.stdin.take().unwrap().write_all(stdin);
         let output = child.wait_with_output().unwrap();

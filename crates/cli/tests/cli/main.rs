@@ -11,6 +11,7 @@ mod doctor;
 mod env;
 mod help;
 mod hosts;
+mod modes;
 mod postgres;
 mod record;
 mod shell;

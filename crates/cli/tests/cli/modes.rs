@@ -1,0 +1,60 @@
+//! What the program writes can be read by its user alone, in a login with the most open umask there is.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::env::TestEnv;
+
+/// Every file and folder below, with its mode.
+fn below(folder: &Path, found: &mut Vec<(String, u32)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let (path, kind) = entry.map(|entry| (entry.path(), entry.file_type().unwrap())).unwrap();
+        if kind.is_symlink() {
+            continue;
+        }
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        found.push((path.display().to_string(), mode));
+        // Nobody gets through a folder that is closed: what the services in it wrote is not the program's.
+        if kind.is_dir() && mode & 0o077 != 0 {
+            below(&path, found);
+        }
+    }
+}
+
+fn open_to_others(env: &TestEnv) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    below(&env.work().join(".."), &mut found);
+    found.retain(|(_, mode)| mode & 0o077 != 0);
+    found
+}
+
+/// Everything that writes a file, short of a run on a real host.
+#[test]
+fn all_files_are_their_users_alone() {
+    let env = TestEnv::new();
+    for folder in ["config", "home", "state", "work"] {
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(env.work().join("..").join(folder), open).unwrap();
+    }
+    let before = open_to_others(&env);
+    assert_eq!(before.len(), 4, "{before:?}");
+    for args in [
+        &["init"][..],
+        &["hosts", "add", "web-1", "10.0.0.1"],
+        &["update", "web-1", "--to", "main", "--executor", "mock"],
+        &["history"],
+        &["db", "backup", "kept.db"],
+        &["demo", "--dir", "demo"],
+    ] {
+        let _ = env.run_open(args).ok();
+    }
+    assert_eq!(open_to_others(&env), before);
+    for there in ["uphaul.toml", "kept.db", "demo/uphaul.db", "../state/uphaul/uphaul.db"] {
+        assert!(env.work().join(there).exists(), "{there}");
+    }
+    // Manual pages are for everybody.
+    let _ = env.run_open(&["man", "pages"]).ok();
+    let pages = open_to_others(&env).into_iter().filter(|(path, _)| path.contains("/pages"));
+    let modes: Vec<u32> = pages.map(|(_, mode)| mode).collect();
+    assert!(modes.len() > 20 && modes.iter().all(|mode| [0o644, 0o755].contains(mode)), "{modes:?}");
+}
