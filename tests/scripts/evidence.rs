@@ -75,8 +75,10 @@ fn a_failed_verify_is_seen_from_all_sides() {
     assert!(unit.contains("ActiveState=active\n") && unit.contains("InvocationID=id2\n"), "{unit}");
     let journal = part(&evidence, "journal app.service");
     assert_eq!(journal.text, "app[7]: cannot listen with [masked]\n");
-    let how = "journalctl -b -n 200 _SYSTEMD_INVOCATION_ID=id2 + INVOCATION_ID=id2";
-    assert_eq!(journal.how, how, "the start that the restart made, and no other");
+    assert_eq!(journal.how, "journalctl -b -u app.service, since its restart");
+    let calls = std::fs::read_to_string(rig.path().join("shim/calls")).unwrap();
+    // 2000 microseconds after the boot, says the shim.
+    assert!(calls.contains(";m=7d0 -u app.service\n") && calls.contains(" --cursor=b="), "{calls}");
     assert_eq!(part(&evidence, "health").text, "not ready: [masked]\n\n(exit 7)\n");
     assert!(part(&evidence, "step").text.contains("not healthy"), "{:?}", part(&evidence, "step"));
     assert_eq!(part(&evidence, "install").text, "3 packages installed\n");
@@ -95,6 +97,12 @@ fn in_a_crash_loop_the_first_start_and_the_last_are_asked_for() {
     let how = "journalctl -b -n 200 _SYSTEMD_INVOCATION_ID=id2 _SYSTEMD_INVOCATION_ID=id9 + INVOCATION_ID=id2 \
         INVOCATION_ID=id9";
     rig.shim_file("journal", "x\n");
+    assert_eq!(
+        part(&read(&rig, &hand), "journal app.service").how,
+        "journalctl -b -u app.service, since its restart"
+    );
+    // It has logged more than is kept: the end is worth more than all of the beginning.
+    rig.shim_file("journal", &"x\n".repeat(200));
     assert_eq!(part(&read(&rig, &hand), "journal app.service").how, how);
     // Where a start has logged nothing by its id, what the unit has logged is shown.
     rig.shim_file("journal", "");
@@ -107,7 +115,7 @@ fn in_a_crash_loop_the_first_start_and_the_last_are_asked_for() {
     // A unit of the user's own is spoken of otherwise by its manager.
     hand.plan.service.manager =
         Manager::Systemd { scope: Scope::User, units: vec!["app.service".parse().unwrap()] };
-    rig.shim_file("journal", "x\n");
+    rig.shim_file("journal", &"x\n".repeat(200));
     let evidence = read(&rig, &hand);
     assert_eq!(part(&evidence, "unit app.service").how, "systemctl --user show app.service");
     assert!(

@@ -60,7 +60,7 @@ fn the_journal_says_why_the_service_ended() {
     assert!(!journal.contains("serving v1"), "the start before is another: {journal}");
     assert!(part(&evidence, "machine").contains("MemAvailable:"));
     assert!(part(&evidence, "install").contains("install"), "{evidence}");
-    assert!(page.contains("dying: at once") && page.contains("journal app.service"), "{page}");
+    assert!(page.contains("dying: at once") && page.contains("-u app.service, since its restart)"), "{page}");
 }
 
 fn a_body_with_a_secret_is_masked() {
@@ -98,7 +98,7 @@ fn with_minimal_rights_what_may_be_read_is_read() {
     let journal = part(&evidence, "journal app.service");
     assert!(journal.contains("dying: at once"), "{journal}");
     assert!(!journal.contains("Failed with result"), "{journal}");
-    assert!(page.contains("(as far as deploy may read: journalctl "), "{page}");
+    assert!(page.contains("as far as deploy may read: journalctl "), "{page}");
     assert!(part(&evidence, "unit app.service").contains("ActiveState=failed\n"));
     assert!(part(&evidence, "health").contains("curl"), "{evidence}");
 }
@@ -135,4 +135,5 @@ fn the_first_and_the_last_start_of_a_crash_loop_are_there() {
     let (evidence, _) = failed(&operator, &host);
     let journal = part(&evidence, "journal app.service");
     assert!(journal.contains("dying: at once"), "{journal}");
+    assert!(!journal.contains("serving v1"), "the start before is another: {journal}");
 }

@@ -34,11 +34,31 @@ starts() {
   { cat "$kept/invocations.$U_PHASE" 2>/dev/null | tr ';' '\n'; printf '%s %s\n' "$1" "$(timeout 2 systemctl $of_user show -p InvocationID --value -- "$1" 2>/dev/null)"; } |
     while read -r _unit _id; do case $_unit:$_id in "$1":*[!0-9a-z]*) ;; "$1":?*) printf '%s\n' "$_id" ;; esac; done | sort -u
 }
-# What these starts logged, and what their manager logged of them. No time is named: what is meant is known by its id.
+# The place in the journal where the start began that the restart made, as a cursor; nothing after a reboot.
+since() {
+  [ "$(cat "$kept/restart.$U_PHASE" 2>/dev/null)" = "$(boot)" ] || return 0
+  while read -r _unit _at; do
+    case $_unit:$_at in "$1":*[!0-9]*) ;; "$1":?*) printf 'b=%s;m=%x' "$(boot | tr -d -)" "$_at" ;; esac
+  done <"$kept/began.$U_PHASE"
+} 2>/dev/null
+# What a unit logged since its restart, where that is not more than is kept: with what ended so soon that journald never
+# learned which start it was of.
+all_since() {
+  _from=$(since "$1")
+  [ -n "$_from" ] || return 1
+  logged "$max" -n 200 --cursor="$_from" $_user -u "$1"
+  case $(printf '%s\n' "$_said" | tail -n 1) in '' | '(exit '* | '(no end within '* | '(left out: '*) return 1 ;; esac
+  [ "${#_said}" -le "$max" ] && [ "$(printf '%s\n' "$_said" | wc -l)" -lt 200 ]
+}
+# What these starts logged, and what their manager logged of them, known by its id.
 journal() {
   unit=$1 max=$((32768 / count)) _of=INVOCATION_ID _user=''
   _by=${may:+$may }journalctl; [ -n "$reads" ] || _by="as far as $me may read: journalctl"
   [ "$U_SCOPE" != user ] || { _of=USER_INVOCATION_ID; _user=--user; }
+  if all_since "$unit"; then
+    printf '%s\n' "$_said" | part "journal $unit" "$_by -b ${_user:+$_user }-u $unit, since its restart" tail "$max"
+    return
+  fi
   set --
   for _id in $(starts "$unit"); do set -- "$@" "_SYSTEMD_INVOCATION_ID=$_id"; done
   if [ $# -gt 0 ]; then
