@@ -45,6 +45,17 @@ fn wait_reverted(host: &Host, at: &str) {
     runs(host, at);
 }
 
+/// How many seconds after its time was up the switch began: as the host itself has counted them.
+#[track_caller]
+fn late(host: &Host) -> i64 {
+    let state = host.root("cat /srv/app/.git/uphaul/switch/state").ok();
+    let words = state.split_once(", begun ").and_then(|(_, rest)| rest.split_once(" s after its time"));
+    words.unwrap_or_else(|| panic!("{state}")).0.parse().unwrap()
+}
+
+/// The promise: it begins within its window and this many seconds more.
+const LATE_MAX: i64 = 15;
+
 /// An update to a version that runs and is ill, whose controller is killed for good when it has been restarted.
 fn abandoned(origin: &Origin, operator: &Operator) -> String {
     let second = origin.commit(Release::good("v2").serve(Serve::Sick));
@@ -104,6 +115,9 @@ fn the_controller_is_gone_after_the_restart_of_a_broken_version() {
     let operator = hasty(&host);
     let v2 = abandoned(&origin, &operator);
     wait_reverted(&host, &v1);
+    let late = late(&host);
+    println!("the switch began {late} s after its time was up");
+    assert!((0..=LATE_MAX).contains(&late), "{late} s");
     assert_eq!(operator.row().update_status.as_deref(), Some("updating"), "nobody was there to write it");
     resumed(&operator, &host, &v1, &v2);
 }
@@ -114,6 +128,7 @@ fn and_the_host_is_rebooted_before_it_goes_back() {
     let v2 = abandoned(&origin, &operator);
     host.reboot();
     wait_reverted(&host, &v1);
+    assert!((0..=LATE_MAX).contains(&late(&host)));
     resumed(&operator, &host, &v1, &v2);
 }
 

@@ -31,6 +31,8 @@ read_claim "$S"
 before=$c_fence
 [ "$s_state" != reverting ] || before=$s_before
 by="the dead-man's switch of run $U_RUN"
+late=''
+[ "$s_state" = reverting ] || late=", begun $((0 - $(switch_left))) s after its time was up"
 room "$S"
 if [ "$tries" -gt 3 ]; then
   mark_switch failed "$U_RUN" "$c_fence" "$before" "$s_note; that was the last"
@@ -73,7 +75,7 @@ failed=''
 if back; then
   # The switch never proves health: a driver does, from what it finds.
   rm -f "$kept/restart.rollback" "$kept/restart.update" "$kept/invocations.rollback" "$kept/invocations.update"
-  mark_switch reverted "$U_RUN" "$fence" "$before" "went back to $U_TO at try $tries, $(up) s after the boot $(boot | cut -c 1-8)" || exit 1
+  mark_switch reverted "$U_RUN" "$fence" "$before" "went back to $U_TO at try $tries$late, done $(up) s after the boot $(boot | cut -c 1-8)" || exit 1
   write_claim "$fence" "$U_RUN" -1 "$c_over" "$by" "$c_seq"
   exec 9>&-; over
 fi
