@@ -54,6 +54,8 @@ pub struct Preflight {
     pub target_here: bool,
     /// What the service is asked with.
     pub probe_tool: Option<String>,
+    /// The path of the unit that a dead-man's switch of this checkout has.
+    pub switch_unit: Option<String>,
 }
 
 impl Preflight {
@@ -121,6 +123,7 @@ pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
         shallow: answer.get("shallow") == Some("true"),
         target_here: answer.get("target_here").is_some(),
         probe_tool: text("probe_tool"),
+        switch_unit: text("switch_unit"),
         problems: judge.problems,
         findings: judge.findings,
     }

@@ -47,7 +47,17 @@ pub fn words(plan: &Plan, step: Step, action: &Action, host: &Preflight) -> Vec<
         Action::Install => install(plan),
         Action::Restart => restart(plan, host),
         Action::Verify(_) => verify(plan, host),
-        Action::Arm(_) | Action::Confirm => manager(plan, host),
+        Action::Arm(_) => manager(plan, host, |file, systemctl, unit| {
+            let verbs =
+                ["daemon-reload".to_owned(), format!("enable --quiet {unit}"), format!("restart {unit}")];
+            let verbs = verbs.map(|verb| format!("{systemctl} {verb}")).join(" && ");
+            format!("cat >{file}; {verbs}")
+        }),
+        Action::Confirm => manager(plan, host, |file, systemctl, unit| {
+            format!(
+                "{systemctl} disable --quiet {unit}; rm -f {file}; {systemctl} stop --no-block {unit}; {systemctl} daemon-reload"
+            )
+        }),
     }
 }
 
@@ -124,13 +134,19 @@ fn systemctl(scope: Scope, host: &Preflight) -> &'static str {
 }
 
 /// How the unit of the dead-man's switch is written and taken away; what `sh` reads is in the whole scripts.
-fn manager(plan: &Plan, host: &Preflight) -> Vec<String> {
-    let run = "sudo -n systemd-run --quiet --collect --wait --pipe -p RuntimeMaxSec=50 sh -s";
-    match &plan.service.manager {
-        Manager::Systemd { scope: Scope::System, .. } if !host.root => vec![run.into()],
-        Manager::Systemd { .. } => vec!["sh -s".into()],
-        Manager::Commands { .. } => Vec::new(),
-    }
+/// What is done to the unit of the switch: `script`, of its file, systemctl and its name, on the stdin of a shell.
+fn manager(plan: &Plan, host: &Preflight, script: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
+    let Manager::Systemd { scope, .. } = &plan.service.manager else { return Vec::new() };
+    let (shell, systemctl) = match scope {
+        Scope::User => ("sh -s", "systemctl --user"),
+        Scope::System if host.root => ("sh -s", "systemctl"),
+        Scope::System => {
+            ("sudo -n systemd-run --quiet --collect --wait --pipe -p RuntimeMaxSec=50 sh -s", "systemctl")
+        }
+    };
+    let file = host.switch_unit.as_deref().unwrap_or("UNIT");
+    let unit = file.rsplit('/').next().unwrap_or(file);
+    vec![format!("{shell} <<< {}", plain(&script(&plain(file), systemctl, &plain(unit))))]
 }
 
 fn restart(plan: &Plan, host: &Preflight) -> Vec<String> {

@@ -82,6 +82,8 @@ impl Live {
             say("tool_at", format!("/usr/bin/{}", order.tool));
         }
         say("probe_tool", "curl".into());
+        let escaped = order.dir.trim_matches('/').replace('-', "\\x2d").replace('/', "-");
+        say("switch_unit", format!("/etc/systemd/system/uphaul-switch-{escaped}.service"));
         self.service_lines(origin, order, &mut say);
         say("end", "1".into());
         self.told(all)

@@ -69,6 +69,7 @@ if S=$(uphaul_dir); then
   say previous_ref "$(g rev-parse --verify --quiet refs/uphaul/previous)"
 fi
 if [ "$U_MANAGER" = systemd ]; then
+  say switch_unit "$unit_dir/$(switch_unit 2>/dev/null)"
   for _u in $U_UNITS; do
     say unit "$_u"
     show -p LoadState,ActiveState,SubState,Type,RemainAfterExit,TriggeredBy,User,UnitFileState -- "$_u" 2>&1 | while IFS= read -r _l; do
