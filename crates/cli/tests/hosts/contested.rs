@@ -88,7 +88,7 @@ fn a_controller_that_was_stopped_and_overtaken() {
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(6)));
     let ghost = operator.spawn(&MAIN);
     ghost.wait_install(&host, "v2", 1);
-    ghost.signal("STOP");
+    ghost.stop();
     operator.run(&["resume"]).ended(0, &["updated"]);
     // Its own ssh lives as long as it does, so only what is the host's and the record's is looked at yet.
     super::proof::runs(&host, &v2);
@@ -110,7 +110,7 @@ fn a_controller_that_was_stopped_and_wakes_in_the_middle() {
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(12)));
     let ghost = operator.spawn(&MAIN);
     ghost.wait_install(&host, "v2", 1);
-    ghost.signal("STOP");
+    ghost.stop();
     let resume = operator.spawn(&["resume"]);
     resume.wait("the take-over", || operator.was("update/Install#2"));
     ghost.signal("CONT");

@@ -82,6 +82,26 @@ impl Going {
         assert!(sent.unwrap().success());
     }
 
+    /// Stops it, at a moment when it does not write to its record: a file of SQLite stays locked by who is stopped while
+    /// he writes, and everybody else waits for it, which is another story.
+    #[track_caller]
+    pub(crate) fn stop(&self) {
+        let writes = || {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            let ours = format!(" WRITE {} ", self.pid());
+            locks.lines().any(|line| line.contains("POSIX") && line.contains(&ours))
+        };
+        wait_until("it stops between two writes", LONG, || {
+            self.signal("STOP");
+            self.wait("it stops", || self.is_in("T"));
+            if !writes() {
+                return Some(());
+            }
+            self.signal("CONT");
+            None
+        });
+    }
+
     /// Waits until it has ended; `end` then says how.
     #[track_caller]
     pub(crate) fn wait_end(&self) {

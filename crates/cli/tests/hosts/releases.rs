@@ -22,6 +22,11 @@ scenarios!(
 
 /// Updates the usual host to a release, which fails; gives why.
 fn comes_back(spec: HostSpec, release: Release, keys: &[(&str, &str)]) -> String {
+    comes_back_with_evidence(spec, release, keys).0
+}
+
+/// The same, with what was seen on the host.
+fn comes_back_with_evidence(spec: HostSpec, release: Release, keys: &[(&str, &str)]) -> (String, String) {
     let (origin, host, v1) = host_with(spec, Release::good("v1"));
     let mut operator = Operator::of(&[&host]);
     for (key, value) in keys {
@@ -30,14 +35,15 @@ fn comes_back(spec: HostSpec, release: Release, keys: &[(&str, &str)]) -> String
     let v2 = origin.commit(release);
     operator.run(&["update", "web-1", "--to", "main"]).ended(3, &["web-1", "rolled back"]);
     operator.is_rolled_back(&host, &v1, &v2);
-    operator.causes()
+    let run = operator.run_of(0).record.id.to_string();
+    (operator.causes(), operator.run(&["history", &run, "--evidence"]).stdout)
 }
 
 fn the_service_exits_at_once() {
     let release = Release::good("v2").serve(Serve::ExitsAtOnce);
-    let why = comes_back(HostSpec::new(), release, &[]);
+    let (why, evidence) = comes_back_with_evidence(HostSpec::new(), release, &[]);
     assert!(why.starts_with("update/Verify: ") && why.contains("app.service is failed"), "{why}");
-    assert!(why.contains("dying: at once"), "the end of its journal is kept: {why}");
+    assert!(evidence.contains("dying: at once"), "the end of its journal is kept: {evidence}");
 }
 
 fn the_service_runs_and_does_not_answer() {
