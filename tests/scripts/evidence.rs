@@ -78,7 +78,10 @@ fn a_failed_verify_is_seen_from_all_sides() {
     assert_eq!(journal.how, "journalctl -b -u app.service, since its restart");
     let calls = std::fs::read_to_string(rig.path().join("shim/calls")).unwrap();
     // 2000 microseconds after the boot, says the shim.
-    assert!(calls.contains(";m=7d0 -u app.service\n") && calls.contains(" --cursor=b="), "{calls}");
+    assert!(
+        calls.contains(";m=7d0;t=7fffffffffffff -u app.service\n") && calls.contains(" --cursor=b="),
+        "{calls}"
+    );
     assert_eq!(part(&evidence, "health").text, "not ready: [masked]\n\n(exit 7)\n");
     assert!(part(&evidence, "step").text.contains("not healthy"), "{:?}", part(&evidence, "step"));
     assert_eq!(part(&evidence, "install").text, "3 packages installed\n");
@@ -102,8 +105,10 @@ fn in_a_crash_loop_the_first_start_and_the_last_are_asked_for() {
         "journalctl -b -u app.service, since its restart"
     );
     // It has logged more than is kept: the end is worth more than all of the beginning.
-    rig.shim_file("journal", &"x\n".repeat(200));
-    assert_eq!(part(&read(&rig, &hand), "journal app.service").how, how);
+    for much in ["x\n".repeat(200), format!("{}\n", "x".repeat(300)).repeat(150)] {
+        rig.shim_file("journal", &much);
+        assert_eq!(part(&read(&rig, &hand), "journal app.service").how, how);
+    }
     // Where a start has logged nothing by its id, what the unit has logged is shown.
     rig.shim_file("journal", "");
     let evidence = read(&rig, &hand);

@@ -20,6 +20,7 @@ mod select;
 mod surroundings;
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser;
 use rustix::fs::Mode;
@@ -33,10 +34,14 @@ use exit::Exit;
 use output::Output;
 use surroundings::Surroundings;
 
+/// What the login that runs this takes away of the files that it makes.
+static LOGIN_UMASK: OnceLock<Mode> = OnceLock::new();
+
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     // What it writes is its user's, whatever the login's umask is; also what git and ssh write for it.
-    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let login = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let _set_once = LOGIN_UMASK.set(login);
     complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -84,7 +84,7 @@ impl MockFleet {
     }
 
     /// Signs a commit by a key: the type and the public key, as a file of allowed signers has them. A commit that was made
-    /// known has no signature before; one that nobody made known has any that is asked for.
+    /// known has no signature before; one that nobody made known has any that is asked for. Tags have none here.
     pub fn sign(&self, revision: &Revision, key: &str) {
         lock(&self.0.origin).sign(revision, key);
     }

@@ -108,7 +108,7 @@ impl Origin {
     /// Whether one of these allowed signers, a line each, has signed a commit; the reason where none has.
     pub(crate) fn is_signed(&self, revision: &Revision, signers: &str) -> Result<(), &'static str> {
         match self.signed.get(revision) {
-            Some(key) if signers.lines().any(|line| line.contains(key.as_str())) => Ok(()),
+            Some(key) if signers.lines().any(|line| names_key(line, key)) => Ok(()),
             Some(_) => Err("No principal matched."),
             None if self.place(revision).is_none() => Ok(()),
             None => Err("it has no signature"),
@@ -186,6 +186,13 @@ impl Origin {
             }
         }
     }
+}
+
+/// Whether a line of allowed signers is of this key: its type and itself.
+fn names_key(line: &str, key: &str) -> bool {
+    let (words, key): (Vec<_>, Vec<_>) =
+        (line.split_whitespace().collect(), key.split_whitespace().collect());
+    !line.trim_start().starts_with('#') && !key.is_empty() && words.windows(key.len()).any(|part| part == key)
 }
 
 /// The made-up commit of a label: always the same one (FNV-1a, five times).

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _};
 use rustix::fs::Mode;
 
+use crate::LOGIN_UMASK;
 use crate::cli::Cli;
 use crate::complete::scripts::{Shell, script};
 use crate::context::Context;
@@ -47,8 +48,8 @@ pub(crate) fn man(context: &Context, args: &Man) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     };
     let folder_there = context.around.cwd.join(folder);
-    // Pages are for everybody to read, unlike all else that it writes.
-    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    // Pages are for whoever the login lets read them, unlike all else that it writes.
+    rustix::process::umask(*LOGIN_UMASK.get().unwrap_or(&(Mode::WGRP | Mode::WOTH)));
     let made = std::fs::create_dir_all(&folder_there)
         .and_then(|()| clap_mangen::generate_to(command, &folder_there));
     match made {

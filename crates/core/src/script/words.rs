@@ -133,8 +133,8 @@ fn systemctl(scope: Scope, host: &Preflight) -> &'static str {
     }
 }
 
-/// How the unit of the dead-man's switch is written and taken away; what `sh` reads is in the whole scripts.
-/// What is done to the unit of the switch: `script`, of its file, systemctl and its name, on the stdin of a shell.
+/// What is done to the unit of the dead-man's switch: `script`, of its file, systemctl and its name, on the stdin of a
+/// shell. What the file says is in the whole scripts.
 fn manager(plan: &Plan, host: &Preflight, script: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
     let Manager::Systemd { scope, .. } = &plan.service.manager else { return Vec::new() };
     let (shell, systemctl) = match scope {

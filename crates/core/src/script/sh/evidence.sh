@@ -34,11 +34,12 @@ starts() {
   { cat "$kept/invocations.$U_PHASE" 2>/dev/null | tr ';' '\n'; printf '%s %s\n' "$1" "$(timeout 2 systemctl $of_user show -p InvocationID --value -- "$1" 2>/dev/null)"; } |
     while read -r _unit _id; do case $_unit:$_id in "$1":*[!0-9a-z]*) ;; "$1":?*) printf '%s\n' "$_id" ;; esac; done | sort -u
 }
-# The place in the journal where the start began that the restart made, as a cursor; nothing after a reboot.
+# The place in the journal where the start began that the restart made, as a cursor; nothing after a reboot. The time in it is
+# one that no entry has: without one, some versions go to the first entry of a file that has nothing at this place or after it.
 since() {
   [ "$(cat "$kept/restart.$U_PHASE" 2>/dev/null)" = "$(boot)" ] || return 0
   while read -r _unit _at; do
-    case $_unit:$_at in "$1":*[!0-9]*) ;; "$1":?*) printf 'b=%s;m=%x' "$(boot | tr -d -)" "$_at" ;; esac
+    case $_unit:$_at in "$1":*[!0-9]*) ;; "$1":?*) printf 'b=%s;m=%x;t=7fffffffffffff' "$(boot | tr -d -)" "$_at"; break ;; esac
   done <"$kept/began.$U_PHASE"
 } 2>/dev/null
 # What a unit logged since its restart, where that is not more than is kept: with what ended so soon that journald never
@@ -46,9 +47,13 @@ since() {
 all_since() {
   _from=$(since "$1")
   [ -n "$_from" ] || return 1
+  # It is one question more, and may not take the time of the others.
+  _each=$U_EACH_S; [ "$_each" -le 2 ] || U_EACH_S=2
   logged "$max" -n 200 --cursor="$_from" $_user -u "$1"
+  U_EACH_S=$_each
   case $(printf '%s\n' "$_said" | tail -n 1) in '' | '(exit '* | '(no end within '* | '(left out: '*) return 1 ;; esac
-  [ "${#_said}" -le "$max" ] && [ "$(printf '%s\n' "$_said" | wc -l)" -lt 200 ]
+  # These are the first 200, and cut they have lost the newline at their end, so as many bytes as fit are too many.
+  [ "${#_said}" -lt "$max" ] && [ "$(printf '%s\n' "$_said" | wc -l)" -lt 200 ]
 }
 # What these starts logged, and what their manager logged of them, known by its id.
 journal() {

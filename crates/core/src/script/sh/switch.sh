@@ -31,8 +31,13 @@ read_claim "$S"
 before=$c_fence
 [ "$s_state" != reverting ] || before=$s_before
 by="the dead-man's switch of run $U_RUN"
-late=''
-[ "$s_state" = reverting ] || late=", begun $((0 - $(switch_left))) s after its time was up"
+# How late it began, told by the first try and kept by those after it.
+end=' s after its time was up'
+case $s_state:$s_note in
+reverting:*', begun '*"$end"*) late=${s_note#*, begun } late=", begun ${late%%"$end"*}$end" ;;
+reverting:*) late='' ;;
+*) late=", begun $((0 - $(switch_left)))$end" ;;
+esac
 room "$S"
 if [ "$tries" -gt 3 ]; then
   mark_switch failed "$U_RUN" "$c_fence" "$before" "$s_note; that was the last"
@@ -42,7 +47,7 @@ fi
 rm -f "$W/try$tries"
 fence=$((c_fence + 1))
 write_claim "$fence" "$U_RUN" 3600 "$c_over" "$by" "$c_seq"
-mark_switch reverting "$U_RUN" "$fence" "$before" "its try $tries, $(up) s after the boot, was cut off"
+mark_switch reverting "$U_RUN" "$fence" "$before" "its try $tries$late, $(up) s after the boot, was cut off"
 kept=$S/runs/$U_RUN
 # What this run's jobs proved is void now.
 for _j in "$S/jobs/$U_RUN".*; do case $_j in *.switch-*) ;; *) rm -rf -- "$_j" ;; esac; done
@@ -79,5 +84,5 @@ if back; then
   write_claim "$fence" "$U_RUN" -1 "$c_over" "$by" "$c_seq"
   exec 9>&-; over
 fi
-mark_switch reverting "$U_RUN" "$fence" "$before" "try $tries failed at $failed"
+mark_switch reverting "$U_RUN" "$fence" "$before" "try $tries$late, failed at $failed"
 exit 1
