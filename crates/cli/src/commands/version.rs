@@ -56,7 +56,8 @@ async fn tell(context: &Context, engine: &Engine, host: &Host, seen: Seen) -> Re
     // What is not healthy proves nothing, and is shown and not recorded.
     let mut in_run = None;
     let open = matches!(host.update_status.as_deref(), Some("needs_attention" | "superseded"));
-    if report.healthy && !open {
+    // Somebody who drives the host, from another record maybe, has it between two versions.
+    if report.healthy && !open && report.held.is_none() {
         in_run = engine.store.observe(&host.name, &head, SystemClock.now_us()).await?.in_run;
     }
     let notes = notes(host, &head, &report, in_run.is_some());
@@ -88,6 +89,9 @@ fn notes(host: &Host, head: &Revision, report: &Preflight, in_run: bool) -> Vec<
     }
     if matches!(host.update_status.as_deref(), Some("needs_attention" | "superseded")) {
         notes.push("its last run was not brought to an end, so this is not recorded; `uphaul update --accept-drift --force`".into());
+    }
+    if let Some(by) = &report.held {
+        notes.push(format!("held by {by}, so not recorded"));
     }
     if in_run {
         notes.push("a run is not finished here, so the record is left to it".to_owned());

@@ -44,6 +44,9 @@ fn from_two_databases() {
     other.run(&MAIN).ended(7, &["aborted"]);
     other.because(&["held by", &who(&first), "(run "]);
     other.row_says("aborted", Some(&v1), &v2);
+    // What it has checked out now may be another version in a moment.
+    other.run(&["version", "web-1"]).ended(0, &["held by", &who(&first), "not recorded"]);
+    other.row_says("aborted", Some(&v1), &v2);
     first.end().ended(0, &["updated"]);
     one.is_updated(&host, &v1, &v2);
 
