@@ -92,6 +92,14 @@ pub struct RemoteCommand {
     pub output_max: usize,
 }
 
+impl RemoteCommand {
+    /// What its words and its environment take, in bytes, with what ends each of them.
+    pub fn size(&self) -> usize {
+        self.argv.iter().map(|word| word.len() + 1).sum::<usize>()
+            + self.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>()
+    }
+}
+
 /// The end of one output stream of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Captured {

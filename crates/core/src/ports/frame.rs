@@ -132,8 +132,7 @@ fn check(command: &RemoteCommand) -> Result<(), String> {
     if texts.any(|text| text.contains('\0')) {
         return Err(format!("a word of the command {program:?} has a NUL, which no program can be given"));
     }
-    let size = command.argv.iter().map(|word| word.len() + 1).sum::<usize>()
-        + command.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    let size = command.size();
     if size > COMMAND_MAX {
         return Err(format!(
             "the words and the environment of the command {program:?} have {size} bytes; {COMMAND_MAX} can be sent"

@@ -27,6 +27,7 @@
 mod answer;
 mod evidence;
 mod preflight;
+mod size;
 mod words;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ mod switch;
 use std::collections::BTreeMap;
 
 use super::Answer;
+use super::size::too_large;
 use crate::ids::Revision;
 use crate::machine::{Input, Observation, Problem, Reason};
 use crate::plan::{Health, Manager, Plan, Scope};
@@ -91,6 +92,7 @@ struct Judge<'a> {
 /// Judges what preflight read.
 pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
     let mut judge = Judge { plan, answer, problems: Vec::new(), findings: Vec::new() };
+    judge.size();
     judge.tools();
     if judge.checkout() {
         judge.remote();
@@ -197,6 +199,17 @@ impl Judge<'_> {
                     "set service.commands.restart and service.commands.status".into(),
                 ),
             }
+        }
+    }
+
+    /// Whether every command of the run can be sent.
+    fn size(&mut self) {
+        if let Some(over) = too_large(self.plan) {
+            self.problem(
+                "too-large",
+                format!("what the steps are told, service.env above all, has {over} bytes more than a command can carry"),
+                "shorten service.env: let the service and its commands read long values from a file on the host".into(),
+            );
         }
     }
 
