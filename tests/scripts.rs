@@ -24,6 +24,8 @@ mod evidence;
 mod odd;
 #[path = "scripts/plan.rs"]
 mod plan;
+#[path = "scripts/proved.rs"]
+mod proved;
 #[path = "scripts/signed.rs"]
 mod signed;
 #[path = "scripts/switch.rs"]
@@ -58,11 +60,19 @@ struct Hand<'a> {
     run: RunId,
     fence: Option<Fence>,
     seq: Seq,
+    settled: Vec<RunId>,
 }
 
 impl<'a> Hand<'a> {
     fn new(rig: &'a Rig, label: &str, bits: u64) -> Self {
-        Self { rig, plan: rig.plan(label), run: RunId::from_bits(bits), fence: None, seq: Seq(1) }
+        Self {
+            rig,
+            plan: rig.plan(label),
+            run: RunId::from_bits(bits),
+            fence: None,
+            seq: Seq(1),
+            settled: Vec::new(),
+        }
     }
 
     fn context(&self) -> Context<'_> {
@@ -71,7 +81,7 @@ impl<'a> Hand<'a> {
             seq: self.seq,
             fence: self.fence,
             owner: "ann@desk (pid 7)",
-            settled: &[],
+            settled: &self.settled,
             knows_reverted: false,
         }
     }

@@ -152,6 +152,8 @@ stories! {
     crash_after_rollback_verify: "killed after the rollback's verify", [("update-Verify", FailAfter), ("rollback-Verify", CrashAfter)];
     lost_in_the_install: "the connection is lost in the install, which goes on", [("update-Install", LoseAfter)];
     lost_before_the_install: "the connection is lost before the install was sent", [("update-Install", LoseBefore)];
+    the_waiting_shell_is_killed: "whoever waits for the install on the host is killed, and the install goes on",
+        [("update-Install", KillAfter)];
     attempts_exhausted: "the connection is lost three times in one step",
         [("update-Install", LoseBefore), ("update-Install", LoseBefore), ("update-Install", LoseBefore)];
     parked_and_back: "the host drops off after its restart, and comes back", [("update-Restart", AwayAfter)];

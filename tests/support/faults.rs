@@ -28,6 +28,8 @@ pub enum Fault {
     AwayAfter,
     /// The same, and the command was never sent.
     AwayBefore,
+    /// The shell on the host that waits for the job is killed, and the job goes on to its end.
+    KillAfter,
     /// Nothing goes wrong this time.
     None,
 }
@@ -121,13 +123,17 @@ impl RemoteSession for FaultySession {
         let fault = self.faults.next(&job);
         let done = match fault {
             Fault::FailBefore | Fault::CrashBefore | Fault::LoseBefore | Fault::AwayBefore => None,
-            Fault::FailAfter | Fault::CrashAfter | Fault::LoseAfter | Fault::AwayAfter | Fault::None => {
-                Some(self.inner.run(command).await?)
-            }
+            Fault::FailAfter
+            | Fault::CrashAfter
+            | Fault::LoseAfter
+            | Fault::AwayAfter
+            | Fault::KillAfter
+            | Fault::None => Some(self.inner.run(command).await?),
         };
         match fault {
             Fault::None => Ok(done.unwrap_or_default()),
             Fault::FailBefore | Fault::FailAfter => Ok(failed()),
+            Fault::KillAfter => Ok(Output { code: 137, ..Output::default() }),
             Fault::CrashBefore | Fault::CrashAfter => {
                 self.faults.crash.notify_one();
                 std::future::pending().await

@@ -82,6 +82,10 @@ impl Performer<'_> {
     fn answered(&mut self, record: &RunRecord, command: &Command, output: &Output) -> Input {
         let answer = match Answer::of(output) {
             Ok(answer) => answer,
+            // Only who waited for the job was killed: the job goes on, and is found again.
+            Err(Reason::Exited { code, .. }) if code > 128 && command.action != Action::Preflight => {
+                return Input::Interrupted;
+            }
             Err(reason) => return Input::Failed(reason),
         };
         if command.action == Action::Preflight {

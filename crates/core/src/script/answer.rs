@@ -2,7 +2,7 @@
 
 use super::job_name;
 use crate::ids::{Fence, Revision, RunId};
-use crate::machine::{Action, Command, Input, Observation, Previous, Reason, Step};
+use crate::machine::{Action, Command, Input, Observation, Previous, Reason, Step, UpdateStep};
 use crate::ports::Output;
 
 /// How many characters of an answer's text are kept in a reason.
@@ -122,6 +122,10 @@ impl Answer {
                 Input::Failed(Reason::NotProved { found: word("why"), tail: self.tail.clone() })
             }
             Some(JobState::Refused) => unexpected(word("why")),
+            // Before Arm there is no switch that could have acted.
+            Some(JobState::Reverted) if command.step <= Step::Update(UpdateStep::Fetch) => {
+                unexpected("the host says that its switch went back, and none was set".into())
+            }
             Some(JobState::Reverted) => Input::HostReverted,
             None => unexpected(format!("the host's answer to {} cannot be read", command.step)),
         }

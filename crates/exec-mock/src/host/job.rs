@@ -34,7 +34,7 @@ impl Live {
                     Ok(result) => (0, result, String::new()),
                     Err(failed) => (failed.code, failed.result, failed.tail),
                 };
-                Ended { boot, code, result, tail }
+                Ended { boot, up_s: self.up_s, code, result, tail }
             }
             How::Fails { moment, code, tail } => {
                 match moment {
@@ -42,13 +42,13 @@ impl Live {
                     Moment::Half => self.tear(order),
                     Moment::After => drop(self.body(origin, order)),
                 }
-                Ended { boot, code, result: Vec::new(), tail }
+                Ended { boot, up_s: self.up_s, code, result: Vec::new(), tail }
             }
             How::Hangs => {
                 self.tear(order);
                 self.pass(order.limit_s.into());
                 let result = vec![("timed_out".into(), order.limit_s.to_string())];
-                Ended { boot, code: 137, result, tail: String::new() }
+                Ended { boot, up_s: self.up_s, code: 137, result, tail: String::new() }
             }
         }
     }

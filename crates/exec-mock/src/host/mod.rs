@@ -95,6 +95,8 @@ pub(crate) enum How {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ended {
     boot: u32,
+    /// The uptime at its end, in seconds.
+    up_s: u64,
     code: i32,
     /// The lines of its result.
     result: Vec<(String, String)>,

@@ -79,7 +79,8 @@ impl Live {
         lines.say("step", &order.step);
         match self.claim_for(order) {
             Err(No::Held(by)) => {
-                lines.say("state", "held");
+                let recorded = order.step != "prepare-Record";
+                lines.say("state", if recorded { "fenced" } else { "held" });
                 lines.say("by", by);
                 return lines.0;
             }
@@ -116,10 +117,13 @@ impl Live {
     }
 
     /// Whether the job has a result that still says something. What was restarted or verified before a reboot does
-    /// not.
+    /// not, nor does a proof of long ago.
     fn is_done(&self, order: &Order) -> bool {
-        let voided = order.step.ends_with("-Verify") || order.step.ends_with("-Restart");
-        self.jobs.get(&order.job()).is_some_and(|ended| !voided || ended.boot == self.boot)
+        let proof = order.step.ends_with("-Verify");
+        let voided = proof || order.step.ends_with("-Restart");
+        self.jobs.get(&order.job()).is_some_and(|ended| {
+            (!voided || ended.boot == self.boot) && (!proof || self.up_s.saturating_sub(ended.up_s) <= 60)
+        })
     }
 
     /// Begins a job that nobody waits for; it ends when the host is needed again.
@@ -144,7 +148,7 @@ impl Live {
 
     fn report(&self, job: &str, mut lines: Lines) -> String {
         let ended = self.jobs.get(job).cloned().unwrap_or_default();
-        let Ended { boot, code, result, tail } = ended;
+        let Ended { boot, code, result, tail, up_s: _ } = ended;
         lines.say("state", "done");
         lines.say("boot", boot);
         lines.say("now", self.boot);

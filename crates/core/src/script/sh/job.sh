@@ -6,6 +6,7 @@ exec 8>>"$J/alive"; flock 8
 # On a full disk the reserve that Record put aside makes room for the one line that must not be lost.
 end() {
   put_off "$U_STATE" 0
+  up >"$J/at" 2>/dev/null
   { printf '%s\n' "$1" >"$J/rc.new" && [ -s "$J/rc.new" ]; } 2>/dev/null || { room "$U_STATE"; printf '%s\n' "$1" >"$J/rc.new"; }
   mv -f "$J/rc.new" "$J/rc"; rm -f "$J/vars" "$J/pipe"; exit 0
 }

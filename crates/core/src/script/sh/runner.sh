@@ -6,15 +6,20 @@ S=$(uphaul_dir) || { say state refused; say why "$U_DIR is not a git checkout, o
 # For this user alone: outputs of commands and the values of steps lie there.
 mkdir -p "$S/jobs" 2>/dev/null && chmod 700 "$S" 2>/dev/null && : 2>/dev/null >>"$S/lock" || { say state refused; say why "$S cannot be written"; exit 0; }
 J=$S/jobs/$U_RUN.$U_STEP
+# A run that finds another at work where it has recorded the host before has lost it.
+held() { if [ "$U_STEP" = prepare-Record ]; then say state held; else say state fenced; fi; say by "$1"; exit 0; }
 read_claim "$S"
 if [ "$U_FENCE" = new ] && claim_lives && [ "$c_run" != "$U_RUN" ]; then
   case " $U_SETTLED " in *" $c_run "*) ;; *)
-    say state held; say by "$c_owner (run $c_run, $(($(up) - c_up)) s ago)"; exit 0 ;;
+    held "$c_owner (run $c_run, $(($(up) - c_up)) s ago)" ;;
   esac
 fi
 # A job of this run may hold the lock for as long as its limit; nobody else may.
 exec 9>>"$S/lock"
-if ! flock -w "$U_WAIT_S" 9; then say state held; say by "a job of run ${c_run:-unknown} ($c_owner), which holds the lock"; exit 0; fi
+if ! flock -w "$U_WAIT_S" 9; then
+  by="a job of run ${c_run:-unknown} ($c_owner), which holds the lock"
+  case $c_run in "$U_RUN" | '') say state held; say by "$by"; exit 0 ;; *) held "$by" ;; esac
+fi
 # A switch that takes the host back holds the lock. Where it was cut off (a reboot, a try that failed) it begins anew by
 # itself, and is waited for; one that does not is over, and its run is told.
 began=$(up)
@@ -39,7 +44,7 @@ fenced() { say state fenced; say by "$1"; exit 0; }
 [ "${U_PHASE:-}" != rollback ] || room "$S"
 if [ "$U_FENCE" = new ]; then
   if claim_lives && [ "$c_run" != "$U_RUN" ]; then
-    case " $U_SETTLED " in *" $c_run "*) ;; *) say state held; say by "$c_owner (run $c_run)"; exit 0 ;; esac
+    case " $U_SETTLED " in *" $c_run "*) ;; *) held "$c_owner (run $c_run)" ;; esac
   fi
   # A driver that slept before its first command, while another one went on with its run, comes with an older number
   # of the log, or for a run that is over here, or for one whose folder a later run has cleared away.
@@ -52,7 +57,7 @@ if [ "$U_FENCE" = new ]; then
   if [ "$s_run" != "$U_RUN" ]; then case $s_state in armed | reverting)
     case " $U_SETTLED " in
     *" $s_run "*) mark_switch void "$s_run" "$s_fence" "$s_before" "void since run $U_RUN" || { say state refused; say why "$S/switch cannot be written (disk full?)"; exit 0; } ;;
-    *) say state held; say by "the dead-man's switch of run $s_run, which takes the host back in $(switch_left) s"; exit 0 ;;
+    *) held "the dead-man's switch of run $s_run, which takes the host back in $(switch_left) s" ;;
     esac ;;
   esac; fi
   U_FENCE=$((c_fence + 1))
@@ -111,10 +116,15 @@ report() {
 }
 # The lock is ours, so no job of ours runs. With a result there is nothing to do; without one it was never begun, or
 # it was ended by a reboot or by the kernel: begin it (again). What was restarted or verified before a
-# reboot proves nothing.
+# reboot proves nothing, nor does a proof of long ago: the service may have ended since.
+fresh() {
+  [ "$(cat "$J/boot")" = "$(boot)" ] || return 1
+  [ "$U_ACTION" = verify ] || return 0
+  _at=$(cat "$J/at" 2>/dev/null); [ -n "$_at" ] && [ $(($(up) - _at)) -le 60 ]
+}
 if [ -s "$J/rc" ] && ! grep -qs '^notbegun=' "$J/result"; then
   case $U_STEP in
-  *-Verify | *-Restart) if [ "$(cat "$J/boot")" = "$(boot)" ]; then put_off "$S" 0; report; exit 0; fi ;;
+  *-Verify | *-Restart) if fresh; then put_off "$S" 0; report; exit 0; fi ;;
   *) put_off "$S" 0; report; exit 0 ;;
   esac
 fi
