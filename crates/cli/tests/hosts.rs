@@ -1,5 +1,5 @@
 //! Scenarios on real hosts, by the real binary and over SSH: half of them by the system's ssh, half by
-//! libssh2; UPHAUL_TEST_EXECUTOR=openssh|libssh2 has all by one. Each boots its own hosts and ends in a checked
+//! libssh2; UPHAUL_TEST_EXECUTOR=openssh|libssh2 has all by one, `other` each by the other one. Each boots its own hosts and ends in a checked
 //! state of host, record, exit code and text.
 //!
 //! `cargo test -p uphaul --test hosts [FILTER]`; a scenario is named `FILE::SCENARIO`. They mostly wait, so more of them
@@ -54,6 +54,8 @@ mod repositories;
 mod stopped;
 #[path = "hosts/switch.rs"]
 mod switch;
+#[path = "hosts/told.rs"]
+mod told;
 #[path = "hosts/unusual.rs"]
 mod unusual;
 
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         ("repositories", repositories::ALL),
         ("stopped", stopped::ALL),
         ("switch", switch::ALL),
+        ("told", told::ALL),
         ("unusual", unusual::ALL),
     ];
     let trials = files.iter().flat_map(|(file, all)| all.iter().map(move |(name, run)| (file, name, *run)));
