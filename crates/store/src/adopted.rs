@@ -250,17 +250,18 @@ impl Adopted {
         };
         // The condition speaks of the columns of its own table alone.
         let from = format!("FROM (SELECT * FROM {table}{filter}) t");
-        let select = format!(
-            "SELECT COALESCE({named}, '') AS name, COALESCE({address}, '') AS address, {} AS port, \
+        let row = format!(
+            "COALESCE({address}, '') AS address, {} AS port, \
              {} AS login_user, COALESCE(e.labels, '{{}}') AS labels, COALESCE(e.settings, '{{}}') AS settings, \
              CAST(t.{current} AS TEXT) AS current_version, CAST(t.{target} AS TEXT) AS target_version, \
              CAST(t.{status} AS TEXT) AS update_status, CAST(t.{previous} AS TEXT) AS previous_version, \
-             {} AS last_update_at, e.proved_at AS proved_at, e.host_key AS host_key {from} \
-             LEFT JOIN uphaul_subscriptions e ON e.name = {named}",
+             {} AS last_update_at, e.proved_at AS proved_at, e.host_key AS host_key",
             optional(&self.port, "BIGINT"),
             optional(&self.user, "TEXT"),
             time.read(&format!("t.{last}")),
         );
+        let beside = format!("LEFT JOIN uphaul_subscriptions e ON e.name = {named}");
+        let select = format!("SELECT COALESCE({named}, '') AS name, {row} {from} {beside}");
         let bytes = if postgres { " COLLATE \"C\"" } else { "" };
         // The row that was pinned when the host was taken: the condition may not hold any more, the name be another's.
         let kind = columns.get(&id.0).map_or("text", String::as_str);
@@ -273,6 +274,14 @@ impl Adopted {
         let lock = if postgres { " FOR NO KEY UPDATE" } else { "" };
         vec![
             (sql::HOST, format!("{select} WHERE {named} = $1")),
+            (
+                sql::PINNED_HOST,
+                format!(
+                    "SELECT e.name AS name, {row} FROM (SELECT * FROM {table} {pinned}) t \
+                     JOIN uphaul_subscriptions e ON e.name = $1 \
+                     WHERE EXISTS (SELECT 1 FROM uphaul_runs r WHERE r.host = $1 AND r.finished_at IS NULL)"
+                ),
+            ),
             (sql::HOSTS, format!("{select} ORDER BY {named}{bytes}")),
             (
                 sql::HOSTS_AFTER,

@@ -148,6 +148,21 @@ async fn row_moves(theirs: &Theirs, store: &Store, acme: &HostName) {
     let told = store.acquire(acme, &process::this_owner(), Duration::from_secs(30), &|_| false).await;
     let told = told.unwrap_err().to_string();
     assert!(told.contains("another row has its name now"), "{told}");
+
+    // Nobody has its name: the run is brought to its end on its row, which is no host of that name for anybody else.
+    for change in [
+        "UPDATE \"subscriptions\" SET \"active\" = false WHERE \"customerId\" = 'c3'",
+        "UPDATE \"subscriptions\" SET \"hostName\" = 'renamed' WHERE \"customerId\" = 'c1'",
+    ] {
+        theirs.execute(change).await;
+        assert_eq!(store.host(acme).await.unwrap().unwrap().address, "192.0.2.1");
+        assert!(store.hosts().await.unwrap().iter().all(|host| host.name != *acme));
+        let lease = store.acquire(acme, &process::this_owner(), Duration::from_secs(30), &|_| false).await;
+        store.release(&lease.unwrap().unwrap()).await.unwrap();
+    }
+    assert_eq!(store.host(&"renamed".parse().unwrap()).await.unwrap(), None, "it is not active");
+    theirs.execute("UPDATE \"subscriptions\" SET \"hostName\" = 'acme' WHERE \"customerId\" = 'c1'").await;
+    theirs.execute("UPDATE \"subscriptions\" SET \"active\" = true WHERE \"customerId\" = 'c3'").await;
     theirs
         .execute("UPDATE \"subscriptions\" SET \"active\" = NOT \"active\" WHERE \"hostName\" = 'acme'")
         .await;

@@ -39,7 +39,8 @@ impl Store {
         write!(self, DOING, |conn| import(conn, hosts, at_us))
     }
 
-    /// The host of this name.
+    /// The host of this name. In a table of another program, where no row has the name any more: the row that its unfinished
+    /// run keeps to.
     ///
     /// # Errors
     /// The database cannot be read, or the row makes no sense.
@@ -184,10 +185,20 @@ async fn import(conn: &mut Conn, hosts: &[NewHost], at_us: i64) -> Result<Import
 
 async fn find(conn: &mut Conn, name: &HostName) -> Result<Option<Host>, Fault> {
     let rows = query(sql::HOST).bind(name.as_str()).fetch_all(conn).await?;
-    if rows.len() > 1 {
-        return Err(twice(name));
+    match rows.as_slice() {
+        [] => pinned(conn, name).await,
+        [row] => rows::host(row).map(Some),
+        _ => Err(twice(name)),
     }
-    rows.first().map(rows::host).transpose()
+}
+
+/// The row that an unfinished run keeps to, where nothing is called that any more: renamed, or left out by the condition.
+async fn pinned(conn: &mut Conn, name: &HostName) -> Result<Option<Host>, Fault> {
+    if !conn.texts.adopted {
+        return Ok(None);
+    }
+    let row = query(sql::PINNED_HOST).bind(name.as_str()).fetch_optional(conn).await?;
+    row.as_ref().map(rows::host).transpose()
 }
 
 async fn all(conn: &mut Conn) -> Result<Vec<Host>, Fault> {
@@ -211,6 +222,10 @@ pub(crate) async fn pin(conn: &mut Conn, name: &HostName) -> Result<(), Fault> {
     }
     let pinned = query(sql::PIN).bind(name.as_str()).bind(leases::now_us()).execute(conn).await?;
     if pinned == 1 {
+        return Ok(());
+    }
+    // Nobody has the name now: the run goes on with its row.
+    if query(sql::HOST).bind(name.as_str()).fetch_all(conn).await?.is_empty() {
         return Ok(());
     }
     let why =

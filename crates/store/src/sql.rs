@@ -68,6 +68,9 @@ texts! {
         (SELECT COALESCE(MAX(number), 0) FROM runs)) ON CONFLICT (name) DO NOTHING";
     COUNT_HOSTS = "SELECT COUNT(*) AS hosts FROM subscriptions";
     HOST = concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name = $1");
+    /// Where the hosts are rows of another program's table: the row that the unfinished run of this name keeps to, whatever
+    /// it is called now and whether the condition holds. Told only to a database that has such a table.
+    PINNED_HOST = concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name = $1 AND address = ''");
     HOSTS = concat!("SELECT ", host_columns!(), " FROM subscriptions ORDER BY name");
     HOSTS_AFTER =
         concat!("SELECT ", host_columns!(), " FROM subscriptions WHERE name > $1 ORDER BY name LIMIT $2");

@@ -1,17 +1,20 @@
 //! `uphaul resume`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
+use uphaul_store::{Host, StoredRun};
 
 use crate::config::parse_seconds;
 use crate::context::Context;
-use crate::engine::Job;
+use crate::engine::{Engine, Job};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::select;
 
 use super::drive::drive_all;
-use super::update::engine;
+use super::update::{engine, names};
 
 /// Bring what was left in the middle to its end: after a crash, a stop, or when a host is back
 #[derive(Debug, Args)]
@@ -44,21 +47,64 @@ pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<Exit, Cli
         let every = Duration::from_secs(args.every.into());
         return super::watch::watch(context, &engine, &args.hosts, every).await;
     }
-    let chosen = match args.hosts.is_empty() {
-        true => None,
-        false => Some(super::update::names(&super::drive::hosts_of(&engine.store, &args.hosts).await?)),
-    };
     let left = engine.unfinished().await?;
-    let wanted =
-        |run: &uphaul_store::StoredRun| chosen.as_ref().is_none_or(|names| names.contains(&run.record.host));
-    let hosts: Vec<_> = left.iter().filter(|run| wanted(run)).map(|run| run.record.host.clone()).collect();
+    let Left { hosts: chosen, lost } = hosts_left(&engine, &left, &args.hosts).await?;
+    let unfinished: BTreeSet<_> = left.iter().map(|run| &run.record.host).collect();
+    let hosts: Vec<_> = chosen.into_iter().filter(|host| unfinished.contains(&host.name)).collect();
+    lost.iter().for_each(|run| context.output.warning(&lost_words(run)));
+    let exit = if lost.is_empty() { Exit::Done } else { Exit::Unknown };
     if hosts.is_empty() {
-        context.output.message("nothing was left in the middle");
-        return Ok(Exit::Done);
+        if lost.is_empty() {
+            context.output.message("nothing was left in the middle");
+        }
+        return Ok(exit);
     }
-    let words: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-    for host in super::drive::hosts_of(&engine.store, &words).await? {
-        engine.reach(&host)?;
+    for host in &hosts {
+        engine.reach(host)?;
     }
-    drive_all(context, &engine, hosts, Job::Resume).await
+    Ok(drive_all(context, &engine, names(&hosts), Job::Resume).await?.max(exit))
+}
+
+/// The hosts of the record that are chosen, and those that only an unfinished run still knows by this name.
+pub(super) struct Left {
+    /// Each can be reached.
+    pub(super) hosts: Vec<Host>,
+    /// Runs whose host is in the record no more.
+    pub(super) lost: Vec<StoredRun>,
+}
+
+/// Where the hosts are rows of another program, it may rename them or leave them out in the middle of a run. One that is
+/// gone keeps no other from its end.
+pub(super) async fn hosts_left(
+    engine: &Engine,
+    left: &[StoredRun],
+    words: &[String],
+) -> Result<Left, CliError> {
+    let mut hosts = engine.store.hosts().await?;
+    let known: BTreeSet<_> = hosts.iter().map(|host| host.name.clone()).collect();
+    let mut lost = Vec::new();
+    for run in left.iter().filter(|run| !known.contains(&run.record.host)) {
+        match engine.store.host(&run.record.host).await? {
+            Some(host) => hosts.push(host),
+            None => lost.push(run.clone()),
+        }
+    }
+    if words.is_empty() {
+        return Ok(Left { hosts, lost });
+    }
+    // Who named others did not ask for these; and one that was named keeps none of the others.
+    lost.retain(|run| words.iter().any(|word| word == run.record.host.as_str()));
+    let is_lost = |word: &String| lost.iter().any(|run| word == run.record.host.as_str());
+    let words: Vec<String> = words.iter().filter(|word| !is_lost(word)).cloned().collect();
+    let hosts = if words.is_empty() { Vec::new() } else { select(&hosts, &words)? };
+    Ok(Left { hosts, lost })
+}
+
+/// What is said of a run whose host is gone.
+pub(super) fn lost_words(run: &StoredRun) -> String {
+    let (host, id) = (&run.record.host, &run.record.id);
+    format!(
+        "{host}: its run {id} was left in the middle, and the host is not in the record any more; bring its row back, then: \
+         uphaul resume {host}"
+    )
 }

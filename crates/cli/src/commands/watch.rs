@@ -12,7 +12,8 @@ use uphaul_core::ports::Clock as _;
 use uphaul_store::process::is_gone;
 use uphaul_store::{Host, LeaseRow, StoredRun, Watch, Watched};
 
-use super::drive::{drive_until, hosts_of, listen};
+use super::drive::{drive_until, listen};
+use super::resume::{Left, hosts_left, lost_words};
 use crate::clock::{SystemClock, ago, length};
 use crate::config::show_seconds;
 use crate::context::Context;
@@ -86,6 +87,8 @@ enum Waits {
     Away(String),
     /// It has waited for longer than `limits.catch_up`.
     Expired,
+    /// Its host is in the record no more.
+    Lost,
 }
 
 impl<'a> Watcher<'a> {
@@ -95,8 +98,8 @@ impl<'a> Watcher<'a> {
 
     /// The hosts whose run can be taken up now: nobody drives it, it has not waited for too long, and they answer.
     async fn ready(&mut self) -> Result<Vec<HostName>, CliError> {
-        let hosts = self.hosts().await?;
         let left = self.engine.unfinished().await?;
+        let hosts = self.hosts(&left).await?;
         self.forget(&left);
         let mut free = Vec::new();
         for run in left {
@@ -119,12 +122,10 @@ impl<'a> Watcher<'a> {
         Ok(ready)
     }
 
-    async fn hosts(&self) -> Result<BTreeMap<HostName, Host>, CliError> {
-        let all = match self.chosen {
-            [] => self.engine.store.hosts().await?,
-            chosen => hosts_of(&self.engine.store, chosen).await?,
-        };
-        Ok(crate::engine::by_name(&all))
+    async fn hosts(&mut self, left: &[StoredRun]) -> Result<BTreeMap<HostName, Host>, CliError> {
+        let Left { hosts, lost } = hosts_left(self.engine, left, self.chosen).await?;
+        lost.iter().for_each(|run| self.say(run, &Waits::Lost));
+        Ok(crate::engine::by_name(&hosts))
     }
 
     async fn waits(&mut self, run: &StoredRun) -> Result<Option<Waits>, CliError> {
@@ -160,6 +161,7 @@ impl<'a> Watcher<'a> {
                     format!("{host}: {at}, begun {begun}; looking every {every} whether it is back: {why}"),
                 )
             }
+            Waits::Lost => ("lost", lost_words(run)),
             Waits::Expired => {
                 let limit = show_seconds(self.engine.config.fleet.catch_up_s);
                 let next = format!("look at the host, then: uphaul resume {host}");

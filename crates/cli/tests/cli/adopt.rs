@@ -2,9 +2,11 @@
 
 use std::process::Command;
 
+use uphaul_store::{Adopted, Naming, Store};
 use uphaul_tests::postgres::{Postgres, skip};
 
 use crate::env::TestEnv;
+use crate::record::record;
 
 const CONFIG: &str = r#"
 [default.database.subscriptions]
@@ -47,11 +49,66 @@ fn env(url: &str) -> TestEnv {
 
 fn sqlite() -> TestEnv {
     let env = env("sqlite:saas.db");
+    execute(&env, &format!("{SQLITE}{ROWS}"));
+    env
+}
+
+/// What the program that keeps the table does.
+fn execute(env: &TestEnv, text: &str) {
     let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
     let mut python = Command::new("python3");
-    python.args(["-c", script]).arg(env.work().join("saas.db")).arg(format!("{SQLITE}{ROWS}"));
+    python.args(["-c", script]).arg(env.work().join("saas.db")).arg(text);
     assert!(python.status().unwrap().success());
-    env
+}
+
+/// Two customers in the middle of a run: one is left out by the condition and renamed, the other deleted. The first is brought
+/// to its end on its row, and the second is told and keeps nobody.
+#[test]
+fn what_was_left_in_the_middle_is_resumed_whatever_became_of_other_rows() {
+    let env = sqlite();
+    let _ = env.run(&["db", "adopt"]).ok();
+    let adopted = Adopted {
+        table: "subscriptions".parse().unwrap(),
+        id: "id".parse().unwrap(),
+        name: "hostName".parse().unwrap(),
+        address: "ipAddress".parse().unwrap(),
+        port: None,
+        user: None,
+        filter: Some("active".parse().unwrap()),
+        columns: Naming::CamelCase,
+    };
+    let url = format!("sqlite:{}", env.work().join("saas.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open_adopted(&url, &adopted).await.unwrap();
+        record(&store, "acme", "aaaaaaaaaaaa", Vec::new()).await;
+        record(&store, "beta", "bbbbbbbbbbbb", Vec::new()).await;
+        store.close().await;
+    });
+    execute(
+        &env,
+        "UPDATE subscriptions SET hostName = 'acme-2', active = false WHERE customerId = 'c1';
+         DELETE FROM subscriptions WHERE customerId = 'c2';",
+    );
+    let watched = watch(&env);
+    assert_eq!(watched.matches("beta: its run").count(), 1, "{watched}");
+    let said = env.run(&["resume", "beta"]);
+    assert!(said.code == Some(5) && said.stderr.contains("beta: its run"), "{said}");
+    let said = env.run(&["resume", "beta", "acme"]);
+    assert_eq!(said.code, Some(5), "{said}");
+    assert!(said.stderr.contains("beta: its run bbbbbbbbbbbb was left in the middle"), "{said}");
+    let history = env.run(&["history", "aaaaaaaaaaaa", "--json"]).ok().json();
+    assert!(!history["run"]["finished_at"].is_null(), "{history}");
+}
+
+/// Looks three times.
+fn watch(env: &TestEnv) -> String {
+    let inner = env.command(&["resume", "--watch", "--every", "1s"]);
+    let mut command = Command::new("timeout");
+    command.args(["-s", "INT", "3"]).arg(inner.get_program()).args(inner.get_args()).current_dir(env.work());
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output().unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn plan(host: &str) -> Plan {
 }
 
 /// Writes a run that was told these inputs, a second apart.
-async fn record(store: &Store, host: &str, id: &str, inputs: Vec<Input>) {
+pub(crate) async fn record(store: &Store, host: &str, id: &str, inputs: Vec<Input>) {
     let owner = process::this_owner();
     let name = host.parse().unwrap();
     let lease = store.acquire(&name, &owner, Duration::from_secs(30), &|_| false).await.unwrap().unwrap();
