@@ -193,17 +193,21 @@ impl Adopted {
                 return Err(Cause::Table { table, detail });
             }
         }
-        for (place, column) in self.five().iter().enumerate() {
+        for (column, room) in self.five().iter().zip(ROOM) {
             let Some(kind) = columns.get(&column.0) else { continue };
-            let fits = if place == 4 { time_of(kind, postgres).is_some() } else { is_text(kind) };
-            if !fits {
-                let wants = if place == 4 { TIMES[usize::from(postgres)] } else { "text" };
-                let detail = format!(
-                    "its column {column} is {kind}, and Uphaul writes {wants}. Rename it, or choose the other \
-                     database.subscriptions.columns"
-                );
-                return Err(Cause::Table { table, detail });
-            }
+            let rename = "Rename it, or choose the other database.subscriptions.columns";
+            let (wants, mend) = match room {
+                None if time_of(kind, postgres).is_none() => {
+                    (TIMES[usize::from(postgres)], rename.to_owned())
+                }
+                Some(_) if !is_text(kind, postgres) => ("text", rename.to_owned()),
+                Some(room) if !holds(kind, room, postgres) => {
+                    ("more than it holds", format!("Make it text, or varchar({room}) at least"))
+                }
+                None | Some(_) => continue,
+            };
+            let detail = format!("its column {column} is {kind}, and Uphaul writes {wants}. {mend}");
+            return Err(Cause::Table { table, detail });
         }
         Ok(())
     }
@@ -322,8 +326,21 @@ impl Adopted {
 const TIMES: [&str; 2] =
     ["integer (microseconds since 1970)", "timestamp or bigint (microseconds since 1970)"];
 
-fn is_text(kind: &str) -> bool {
+/// How many characters are written at most into each of the five: a commit of SHA-256, a word of a state; none is the time.
+const ROOM: [Option<usize>; 5] = [Some(64), Some(64), Some(16), Some(64), None];
+
+fn is_text(kind: &str, postgres: bool) -> bool {
+    if postgres {
+        // By its whole name: an array of texts is none, nor is what somebody called textual.
+        return matches!(kind.split('(').next(), Some("text" | "character varying")) && !kind.ends_with(']');
+    }
     ["text", "character varying", "varchar"].iter().any(|text| kind.starts_with(text))
+}
+
+/// Whether a text of that length can be written there. SQLite enforces no length, whatever is declared.
+fn holds(kind: &str, room: usize, postgres: bool) -> bool {
+    let length = kind.split_once('(').and_then(|(_, rest)| rest.trim_end_matches(')').parse::<usize>().ok());
+    !postgres || length.is_none_or(|length| length >= room)
 }
 
 /// How a time is kept.
@@ -365,21 +382,4 @@ impl Time {
             }
         }
     }
-}
-
-/// The statement with our own tables and indexes under names that nobody else uses.
-pub(crate) fn prefixed(text: &str) -> String {
-    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    let mut out = String::with_capacity(text.len() + 64);
-    let mut rest = text;
-    while let Some(letter) = rest.chars().next() {
-        let length = rest.find(|c: char| is_word(c) != is_word(letter)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(length);
-        if sql::OUR_TABLES.contains(&word) || sql::OUR_INDEXES.contains(&word) {
-            out.push_str("uphaul_");
-        }
-        out.push_str(word);
-        rest = after;
-    }
-    out
 }

@@ -8,10 +8,11 @@ use uphaul_core::ids::HostName;
 use uphaul_core::machine::{Input, Observation, Previous, step};
 use uphaul_core::ports::{Entry, Journal as _};
 
-use crate::adopted::{Adopted, Condition, Ident, Naming, TableName, prefixed};
+use crate::adopted::{Adopted, Condition, Ident, Naming, TableName};
 use crate::adopted_tables::{OURS, THEIRS, Theirs};
 use crate::newer_tests::{new_host, run};
 use crate::postgres_server::{self, Postgres};
+use crate::texts::prefixed;
 use crate::{HostEdit, Store, StoreError, process, sql};
 
 fn ident(name: &str) -> Ident {
@@ -260,6 +261,37 @@ async fn other_tables_in_postgres() {
         assert_eq!(host.current_version.unwrap().as_str(), "2".repeat(40));
         store.close().await;
     }
+}
+
+/// What would refuse a commit or a state at the first write is refused before anything is.
+#[tokio::test]
+async fn columns_that_are_too_short_are_told() {
+    for (column, kind, fits) in [
+        ("current_version", "character varying(40)", false),
+        ("target_version", "character varying(63)", false),
+        ("previous_version", "character varying(64)", true),
+        ("update_status", "character varying(15)", false),
+        ("update_status", "character varying(16)", true),
+        ("update_status", "character varying", true),
+        ("update_status", "text[]", false),
+        ("update_status", "textual", false),
+    ] {
+        let adopted = Adopted { port: None, user: None, columns: Naming::SnakeCase, ..camel() };
+        let columns = ["id", "hostName", "ipAddress"].map(|name| (name.to_owned(), "text".to_owned()));
+        let columns = columns.into_iter().chain([(column.to_owned(), kind.to_owned())]).collect();
+        let told = adopted.check(&columns, true).map_err(|why| why.to_string());
+        assert_eq!(told.is_ok(), fits, "{column} {kind}: {told:?}");
+        let words =
+            |why: &str| why.contains(&format!("its column \"{column}\" is {kind}, and Uphaul writes"));
+        assert!(told.err().is_none_or(|why| words(&why)), "{column} {kind}");
+        // A length means nothing to SQLite.
+        assert!(adopted.check(&columns, false).is_ok(), "{column} {kind}");
+    }
+    let Some(theirs) = Theirs::postgres() else { return };
+    theirs.execute("ALTER TABLE \"subscriptions\" ADD COLUMN \"currentVersion\" varchar(10)").await;
+    let told = Store::adopt(&theirs.url(), &camel()).await.unwrap_err().to_string();
+    assert!(told.contains("\"currentVersion\" is character varying(10)"), "{told}");
+    assert!(told.contains("Make it text, or varchar(64) at least"), "{told}");
 }
 
 #[tokio::test]

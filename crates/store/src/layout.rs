@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
-use crate::adopted::prefixed;
+use crate::texts::prefixed;
 use crate::cause::{Waits, cause};
 use crate::conn::{Conn, Link, query};
 use crate::error::Cause;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use crate::adopted::{Adopted, Columns, prefixed};
+use crate::adopted::{Adopted, Columns};
 use crate::{postgres, sql};
 
 /// The statements that this database is told in other words.
@@ -62,4 +62,21 @@ impl Texts {
     pub(crate) fn all(&self) -> Vec<(&'static str, SqlStr)> {
         sql::ALL.iter().map(|(name, text)| (*name, self.of(text))).collect()
     }
+}
+
+/// The statement with our own tables and indexes under names that nobody else uses.
+pub(crate) fn prefixed(text: &str) -> String {
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let length = rest.find(|c: char| is_word(c) != is_word(letter)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(length);
+        if sql::OUR_TABLES.contains(&word) || sql::OUR_INDEXES.contains(&word) {
+            out.push_str("uphaul_");
+        }
+        out.push_str(word);
+        rest = after;
+    }
+    out
 }
