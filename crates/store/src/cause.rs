@@ -57,6 +57,7 @@ fn of_sqlite(answer: &dyn sqlx::error::DatabaseError, waits: Waits) -> Cause {
     match code & 0xff {
         5 | 6 => Cause::Locked { waited: waits.lock },
         8 => Cause::ReadOnly,
+        10 => Cause::Disk { detail: format!("{detail}, SQLite error {code}") },
         11 => Cause::Damaged { detail },
         13 => Cause::Full,
         26 => Cause::NotADatabase,
@@ -71,6 +72,8 @@ fn of_postgres(answer: &PgDatabaseError, waits: Waits) -> Cause {
         "40001" | "40P01" => Cause::Conflict { detail },
         "55P03" => Cause::LockedRows { waited: waits.lock },
         "25006" => Cause::Standby,
+        // Cancelled by a person or a limit of the server; the latter two end the connection with it.
+        "57014" | "25P03" | "25P04" => Cause::GivenUp { detail },
         "42501" => Cause::Forbidden { detail },
         "53100" => Cause::FullServer { detail },
         "3D000" => Cause::NoDatabase { detail },

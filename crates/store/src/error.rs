@@ -211,6 +211,24 @@ pub enum Cause {
     /// There is no room.
     #[error("has no room to grow (the disk is full). Make room, then try again: nothing was lost")]
     Full,
+    /// The disk or its file system did not do what it was asked.
+    #[error(
+        "could not be read or written ({detail}). Look at the disk that it lies on (room, quota, the kernel's log), then \
+         try again: nothing was lost"
+    )]
+    Disk {
+        /// What the database said.
+        detail: String,
+    },
+    /// The server ended what it was asked before it was done.
+    #[error(
+        "gave up what it was asked ({detail}). Try again; look at statement_timeout and \
+         idle_in_transaction_session_timeout of this user, and at who cancels its statements"
+    )]
+    GivenUp {
+        /// What it said.
+        detail: String,
+    },
     /// Its pages contradict each other.
     #[error("is damaged ({detail}). Copy it away before anything else, then restore a backup")]
     Damaged {
@@ -320,6 +338,9 @@ impl Cause {
             | Self::Busy { .. }
             | Self::Full
             | Self::FullServer { .. }
+            // A quota that is used up is told so, too.
+            | Self::Disk { .. }
+            | Self::GivenUp { .. }
             // A server that has just become the standby, and its successor is not known yet.
             | Self::Standby => true,
             Self::NotADatabase

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
-use crate::texts::prefixed;
 use crate::cause::{Waits, cause};
 use crate::conn::{Conn, Link, query};
 use crate::error::Cause;
 use crate::sql;
+use crate::texts::prefixed;
 
 /// A name of our own: the database may be shared with a program that migrates its tables too.
 const TABLE: &str = "uphaul_migrations";

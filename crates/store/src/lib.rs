@@ -16,6 +16,8 @@ mod adopted_tables;
 mod adopted_tests;
 mod backup;
 mod cause;
+#[cfg(test)]
+mod cause_tests;
 mod check;
 #[cfg(test)]
 mod check_tests;
