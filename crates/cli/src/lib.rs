@@ -14,6 +14,7 @@ mod engine;
 pub mod error;
 mod escape;
 pub mod exit;
+mod hide;
 pub mod output;
 pub mod render;
 mod select;

@@ -7,13 +7,14 @@ use crate::config::{self, Flags, KEYS, Leaf, Origin, Setting, show, variable_of}
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::hide;
 use crate::output::{Line, Style};
 use crate::render::table;
 
 /// Show or check the configuration
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Print every value and where it came from, passwords left out
+    /// Print every value and where it came from, passwords and values of service.env left out
     Show,
     /// Check every profile of the configuration
     Check,
@@ -26,18 +27,10 @@ pub(crate) fn run(context: &Context, command: &Config) -> Result<Exit, CliError>
     }
 }
 
-/// Words in the name of a variable that make its value a secret.
-const SECRET: [&str; 8] =
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY", "ACCESS_KEY"];
-
 /// A value as it may be shown.
 fn shown(key: &str, leaf: &Leaf) -> Leaf {
-    let name = key.to_uppercase();
     match leaf {
-        Leaf::Text(_) if key.starts_with("service.env.") && SECRET.iter().any(|word| name.contains(word)) => {
-            Leaf::Text("***".to_owned())
-        }
-        Leaf::Text(text) => Leaf::Text(config::mask(text)),
+        Leaf::Text(text) => Leaf::Text(hide::value(key, text)),
         Leaf::List(_) | Leaf::Rules(_) | Leaf::Count(_) | Leaf::Seconds(_) | Leaf::Flag(_) => leaf.clone(),
     }
 }

@@ -10,6 +10,7 @@ use super::describe;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::hide;
 use crate::output::{Line, Style};
 use crate::render::words::count;
 
@@ -23,6 +24,8 @@ pub(crate) enum Db {
     /// Copy a SQLite database into a new file, while others write on
     Backup(Backup),
     /// Print all hosts, runs and transitions, one JSON object a line
+    ///
+    /// The values of service.env are left out: nothing reads an export back.
     Export,
     Adopt(Adopt),
 }
@@ -168,7 +171,8 @@ async fn export(context: &Context) -> Result<Exit, CliError> {
         }
         for run in runs {
             let run = run?;
-            output.json(&json!({ "type": "run", "run": describe::run(&run), "plan": run.record.plan }));
+            let plan = hide::plan(&run.record.plan);
+            output.json(&json!({ "type": "run", "run": describe::run(&run), "plan": plan }));
             let mut last = 0;
             loop {
                 let events = snapshot.events(&run.record.id, last).await?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uphaul_store::{Host, StoredEvent, StoredEvidence, StoredRun};
 
 use crate::clock::rfc3339;
+use crate::hide;
 use crate::render::story;
 
 /// A host.
@@ -18,7 +19,7 @@ pub(crate) struct HostJson<'a> {
     user: Option<&'a str>,
     host_key: Option<&'a str>,
     labels: &'a BTreeMap<String, String>,
-    settings: &'a BTreeMap<String, String>,
+    settings: BTreeMap<String, String>,
     current_version: Option<&'a str>,
     target_version: Option<&'a str>,
     update_status: Option<&'a str>,
@@ -36,7 +37,7 @@ pub(crate) fn host(host: &Host) -> HostJson<'_> {
         user: host.user.as_ref().map(|user| user.as_str()),
         host_key: host.host_key.as_ref().map(|key| key.as_str()),
         labels: &host.labels,
-        settings: &host.settings,
+        settings: hide::settings(&host.settings),
         current_version: host.current_version.as_ref().map(|version| version.as_str()),
         target_version: host.target_version.as_ref().map(|version| version.as_str()),
         update_status: host.update_status.as_deref(),

@@ -11,6 +11,7 @@ use crate::clock::date_time;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::hide;
 use crate::output::Line;
 use crate::render::{evidence, story, table, words};
 use crate::select;
@@ -98,7 +99,7 @@ async fn tell(context: &Context, store: &Store, run: &StoredRun) -> Result<Exit,
     if output.is_json() {
         let events: Vec<_> = events.iter().map(describe::event).collect();
         output.json(&json!({
-            "run": describe::run(run), "plan": run.record.plan, "events": events, "evidence": seen,
+            "run": describe::run(run), "plan": hide::plan(&run.record.plan), "events": events, "evidence": seen,
         }));
         return Ok(Exit::Done);
     }

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::engine::Look;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::hide;
 
 use super::check::{Seen, look_at_all, show};
 use super::update::{check_services, engine};
@@ -25,7 +26,7 @@ pub(crate) struct PlanArgs {
     /// Plan for this branch, tag or commit
     #[arg(long, value_name = "REF")]
     to: RefName,
-    /// Print the whole scripts, as they are sent
+    /// Print the whole scripts, as they are sent, values of service.env left out
     #[arg(long)]
     scripts: bool,
 }
@@ -97,7 +98,7 @@ fn steps(plan: &Plan) -> Vec<(Step, Action)> {
     all
 }
 
-/// The script and its values, as they travel.
+/// The script and its values, as they travel but for the secrets among them.
 fn whole(context: &Context, plan: &Plan, step: Step, action: Action) {
     let run = RunId::from_bits(0);
     let words = Words {
@@ -109,7 +110,7 @@ fn whole(context: &Context, plan: &Plan, step: Step, action: Action) {
         knows_reverted: false,
     };
     let attempt = uphaul_core::ids::Attempt::FIRST;
-    let sent = script::lower(plan, &Command { step, attempt, action }, &words);
+    let sent = script::lower(&hide::plan(plan), &Command { step, attempt, action }, &words);
     for (name, value) in &sent.env {
         context.output.text(&format!("{name}={}\n", uphaul_core::quote::word(value)));
     }

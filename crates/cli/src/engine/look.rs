@@ -8,7 +8,7 @@ use uphaul_core::ports::ExecErrorKind;
 use uphaul_core::script::{self, Answer, Context, Preflight};
 use uphaul_store::Host;
 
-use super::{Engine, Resolved, new_run_id};
+use super::{Engine, Resolved, masked, new_run_id};
 use crate::error::CliError;
 
 /// What came of looking.
@@ -75,11 +75,12 @@ impl Engine {
         let mut link = self.link(host).map_err(said)?;
         let result = link.run(&script::fix(&plan, &who.context())).await;
         link.close().await;
-        let output = result.map_err(|error| error.detail)?;
-        let answer = Answer::of(&output).map_err(|reason| format!("{reason}: {}", reason.tail()))?;
+        let masked = |text: &str| self.mask(&plan).text(text, None);
+        let output = result.map_err(|error| masked(&error.detail))?;
+        let answer = Answer::of(&output).map_err(|reason| masked(&format!("{reason}: {}", reason.tail())))?;
         match (answer.get("fixed"), answer.get("fault")) {
-            (Some(fixed), _) => Ok(fixed.to_owned()),
-            (None, Some(fault)) => Err(fault.to_owned()),
+            (Some(fixed), _) => Ok(masked(fixed)),
+            (None, Some(fault)) => Err(masked(fault)),
             (None, None) => Err("the host's answer cannot be read".to_owned()),
         }
     }
@@ -87,6 +88,11 @@ impl Engine {
     /// Runs preflight on a host, on its way to `to` where there is one.
     pub(crate) async fn look(&self, host: &Host, to: Option<&Resolved>) -> Result<Look, CliError> {
         let plan = self.plan_to_look(host, to)?;
+        let mask = self.mask(&plan);
+        Ok(masked::look(self.look_by(host, plan).await?, &mask))
+    }
+
+    async fn look_by(&self, host: &Host, plan: Plan) -> Result<Look, CliError> {
         let who = self.onlooker(self.settled(&host.name).await?)?;
         let mut link = self.link(host)?;
         let result = link.run(&script::preflight(&plan, &who.context())).await;

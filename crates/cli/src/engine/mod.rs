@@ -3,6 +3,7 @@
 mod beat;
 mod links;
 mod look;
+mod masked;
 mod resolve;
 mod work;
 

@@ -100,6 +100,11 @@ impl Engine {
                 }
             }),
         };
+        let masked = |text: String| self.mask(&plan).text(&text, None);
+        let told = told.map_err(|why| match why {
+            Mute::Away(why) => Mute::Away(masked(why)),
+            Mute::Fault(why) => Mute::Fault(masked(why)),
+        });
         Ok((told, link))
     }
 }

@@ -13,6 +13,7 @@ use uphaul_store::process::{is_alive_here, is_gone};
 use uphaul_store::{Host, LeaseRow, StoredEvent, StoredRun, Tell, Watch, Watched};
 
 use super::beat::Beat;
+use super::masked::Masked;
 use super::resolve::Resolved;
 use super::{Engine, new_run_id};
 use crate::clock::SystemClock;
@@ -266,6 +267,7 @@ impl Engine {
             called_off,
         };
         let (run, plan) = (one.record.id.clone(), one.record.plan.clone());
+        let observer = Masked::new(observer, self.mask(&plan));
         let ports = self.ports(self.reach(host)?, observer, stop);
         end.end = match drive_over(&ports, one, self.link(host)?).await {
             DriveEnd::Ended(state) => HostEnd::Ended(state),

@@ -14,6 +14,7 @@ mod hosts;
 mod modes;
 mod postgres;
 mod record;
+mod secrets;
 mod shell;
 mod signature;
 mod streams;

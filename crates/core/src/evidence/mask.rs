@@ -110,6 +110,11 @@ impl Patterns {
     }
 }
 
+/// Whether the value of a variable of this name is told as it is.
+pub fn is_told(name: &str) -> bool {
+    HARMLESS_NAMES.contains(&name) || name.starts_with("LC_")
+}
+
 /// A value to be masked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Secret {
@@ -139,9 +144,7 @@ impl Default for Mask {
 impl Mask {
     /// The mask of a run with this `service.env`.
     pub fn new(env: &BTreeMap<EnvName, String>, patterns: Patterns) -> Self {
-        let told =
-            |name: &EnvName| HARMLESS_NAMES.contains(&name.as_str()) || name.as_str().starts_with("LC_");
-        let values = env.iter().filter(|(name, _)| !told(name)).map(|(_, value)| value.as_str());
+        let values = env.iter().filter(|(name, _)| !is_told(name.as_str())).map(|(_, value)| value.as_str());
         let secrets: BTreeSet<Secret> = values.flat_map(forms).filter_map(secret).collect();
         Self { secrets: secrets.into_iter().collect(), patterns }
     }
@@ -168,6 +171,12 @@ impl Mask {
         replaced(text, found)
     }
 
+    /// A problem without what it masks.
+    #[must_use]
+    pub fn problem(&self, Problem { code, found, fix }: Problem) -> Problem {
+        Problem { code, found: self.text(&found, None), fix: self.text(&fix, None) }
+    }
+
     /// A reason without what it masks.
     #[must_use]
     pub fn reason(&self, reason: Reason) -> Reason {
@@ -181,11 +190,9 @@ impl Mask {
                 Reason::NotProved { found: plain(found), tail: tail(text) }
             }
             Reason::Unexpected { detail } => Reason::Unexpected { detail: plain(detail) },
-            Reason::Refused { problems } => {
-                let problem =
-                    |Problem { code, found, fix }| Problem { code, found: plain(found), fix: plain(fix) };
-                Reason::Refused { problems: problems.into_iter().map(problem).collect() }
-            }
+            Reason::Refused { problems } => Reason::Refused {
+                problems: problems.into_iter().map(|problem| self.problem(problem)).collect(),
+            },
             other @ (Reason::Held { .. }
             | Reason::Unreachable { .. }
             | Reason::AttemptsExhausted { .. }

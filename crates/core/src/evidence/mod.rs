@@ -11,7 +11,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-pub use mask::{BadPattern, MASKED, Mask, PATTERNS_MAX, Patterns};
+pub use mask::{BadPattern, MASKED, Mask, PATTERNS_MAX, Patterns, is_told};
 pub use text::harmless;
 
 use crate::machine::Step;

@@ -14,6 +14,7 @@ use crate::config::Chosen;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::hide;
 use crate::output::{Line, Style};
 use crate::render::words;
 
@@ -64,7 +65,7 @@ fn lines(host: &Host, chosen: &Chosen, lease: Option<&LeaseRow>, runs: &[StoredR
     field("user", host.user.as_ref().map(ToString::to_string));
     field("host key", host.host_key.as_ref().map(|key| format!("{} ({})", key, key.fingerprint())));
     field("labels", Some(labels(host)));
-    for (key, value) in &host.settings {
+    for (key, value) in hide::settings(&host.settings) {
         field("setting", Some(format!("{key} = {value:?}")));
     }
     field("by", Some(chosen.to_string()));
