@@ -7,8 +7,9 @@ use uphaul_core::machine::{
     Input, Observation, Outcome, PrepareStep, Previous, Problem, Reason, RollbackStep, Running, State, Step,
     StepFailure, UpdateStep,
 };
-use uphaul_core::plan::{Goal, HostFacts, Limits, Manager, Plan, Policy, Scope, Service};
+use uphaul_core::plan::{Deadman, Goal, HostFacts, Limits, Manager, Plan, Policy, Scope, Service};
 use uphaul_core::ports::RunRecord;
+use uphaul_core::script::reverts_within_s;
 use uphaul_store::{StoredEvent, StoredRun};
 
 use super::{recap, story};
@@ -215,6 +216,26 @@ fn one_of_each() -> Vec<RunEnd> {
 #[test]
 fn the_recap_groups_hosts_and_tells_the_worst_last() {
     insta::assert_snapshot!(text(recap::lines(&one_of_each(), Duration::from_secs(83))));
+}
+
+/// Ctrl-C twice in the middle: the host is given the longest that its switch can take to act, also where a job is at work that
+/// began just now.
+#[test]
+fn a_host_that_was_stopped_goes_back_by_itself() {
+    for (window_s, within) in [(10, "11 min 40 s"), (60, "11 min 40 s"), (300, "15 min 40 s")] {
+        let limits = Limits { install_s: 610, ..Limits::default() };
+        let plan = Plan { deadman: Some(Deadman { window_s }), limits, ..plan() };
+        let state = updating(UpdateStep::Install, 1);
+        let State::Running(at) = &state else { panic!("{state}") };
+        let reverts_within_s = reverts_within_s(&plan, at);
+        let stopped = RunEnd { reverts_within_s, ..end("web-1", HostEnd::Stopped(state)) };
+        let shown = text(recap::lines(&[stopped], Duration::from_secs(3)));
+        let told = format!("the host goes back by itself, beginning within {within} from now");
+        assert!(shown.contains(&told), "{window_s}: {shown}");
+    }
+    let early = Running::Preparing { step: PrepareStep::Record, attempt: Attempt::FIRST };
+    let plan = Plan { deadman: Some(Deadman { window_s: 60 }), ..plan() };
+    assert_eq!(reverts_within_s(&plan, &early), None, "none is set yet");
 }
 
 #[test]

@@ -219,7 +219,8 @@ pub fn reverts_within_s(plan: &Plan, at: &Running) -> Option<u32> {
         Step::Rollback(_) => !at.knows_reverted(),
     };
     let command = Command::for_state(plan, &State::Running(at.clone())).filter(|_| set)?;
-    Some(deadman.window_s + limit_s(plan, &command.action))
+    // While its job runs the host has the job's limit and 60 s; from the job's end on, the window.
+    Some(limit_s(plan, &command.action) + deadman.window_s.max(60))
 }
 
 /// The name of a step's job on the host.
