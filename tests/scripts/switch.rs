@@ -147,3 +147,41 @@ fn tracked_files_of_a_kept_folder_are_those_of_the_previous_commit() {
     assert!(!rig.checkout().join("only-in-v2/file").exists(), "a file of the target is back");
     assert_eq!(std::fs::read_to_string(rig.checkout().join("package")).unwrap(), "1");
 }
+
+/// Its time was up this many seconds ago.
+fn overdue(rig: &Rig, seconds: i64) {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let up = std::fs::read_to_string("/proc/uptime").unwrap();
+    let up: i64 = up.split('.').next().unwrap().parse().unwrap();
+    let text = format!("boot={}\nat={}\nwindow=300\n", boot.trim(), up - seconds);
+    std::fs::write(state_file(rig).with_file_name("deadline"), text).unwrap();
+}
+
+#[test]
+fn a_switch_that_is_overdue_and_does_not_run_is_given_up_when_asked_for() {
+    let rig = Rig::new();
+    let hand = armed(&rig);
+    let gone = RunId::from_bits(9);
+    let fix = || run(&rig, &script::fix(&hand.plan, &hand.context()));
+    let active = |state: &str| std::fs::write(rig.path().join("shim/active"), state).unwrap();
+    for state in ["armed", "reverting"] {
+        switch(&rig, &gone, state, 0, 0);
+        // It may have its time yet; it may be late; it may run.
+        for (seconds, unit) in [(-50, "inactive"), (500, "inactive"), (5000, "active"), (5000, "activating")]
+        {
+            overdue(&rig, seconds);
+            active(unit);
+            let told = fix();
+            assert!(told.get("fault").is_some_and(|fault| fault.contains(gone.as_str())), "{told:?}");
+            let held = hand.preflight().held.unwrap();
+            assert!(!held.contains("in -") && !held.contains("--fix"), "{held}");
+            assert_eq!(held.contains("overdue"), seconds > 0, "{held}");
+        }
+        active("inactive");
+        let held = hand.preflight().held.unwrap();
+        assert!(held.contains("is overdue by 5") && held.contains("its unit does not run"), "{held}");
+        let told = fix();
+        assert!(told.get("fixed").is_some_and(|fixed| fixed.contains("half updated")), "{told:?}");
+        assert_eq!(hand.preflight().held, None);
+    }
+}

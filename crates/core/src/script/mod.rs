@@ -56,6 +56,7 @@ const INSTALL: &str = include_str!("sh/install.sh");
 const RESTART: &str = include_str!("sh/restart.sh");
 const PREFLIGHT: &str = include_str!("sh/preflight.sh");
 const RESOLVE: &str = include_str!("sh/resolve.sh");
+const DEAD: &str = include_str!("sh/dead.sh");
 const FIX: &str = include_str!("sh/fix.sh");
 
 /// The longest that the units' own limits may make a restart, in seconds; systemd's default is 180.
@@ -178,7 +179,7 @@ pub fn preflight(plan: &Plan, context: &Context<'_>) -> RemoteCommand {
     env.insert("U_STEP".into(), "prepare-Preflight".into());
     env.insert("U_TOOL".into(), install_tool(plan.service.install.as_str()).unwrap_or_default());
     env.insert("U_GIT_S".into(), plan.limits.git_s.to_string());
-    remote(plan, [LIB, WAY, PREFLIGHT].concat(), env, plan.limits.git_s + 3 * plan.limits.probe_s + 60)
+    remote(plan, [LIB, WAY, DEAD, PREFLIGHT].concat(), env, plan.limits.git_s + 3 * plan.limits.probe_s + 60)
 }
 
 /// The read-only command that finds the one commit a ref means, as seen from this host. `plan.target` is not looked
@@ -191,10 +192,10 @@ pub fn resolve(plan: &Plan, context: &Context<'_>, reference: &RefName) -> Remot
     remote(plan, [LIB, RESOLVE].concat(), env, 4 * plan.limits.git_s + 30)
 }
 
-/// The command that takes away what the dead-man's switch of a run that is over left behind. It answers `fixed`, or
+/// The command that takes away what the dead-man's switch of a run that is over left behind, or one that acts no more. It answers `fixed`, or
 /// `fault` with what stands against it.
 pub fn fix(plan: &Plan, context: &Context<'_>) -> RemoteCommand {
-    remote(plan, [LIB, FIX].concat(), values(plan, context, "fix"), 90)
+    remote(plan, [LIB, DEAD, FIX].concat(), values(plan, context, "fix"), 90)
 }
 
 fn remote(plan: &Plan, script: String, env: BTreeMap<String, String>, timeout_s: u32) -> RemoteCommand {

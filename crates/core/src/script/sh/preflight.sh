@@ -63,7 +63,7 @@ if S=$(uphaul_dir); then
   read_switch "$S"
   if [ "$s_run" != "$U_RUN" ]; then case $s_state in armed | reverting)
     case " $U_SETTLED " in *" $s_run "*) say switch_stale "$s_run" ;; *)
-      say held "the dead-man's switch of run $s_run, which takes the host back in $(switch_left) s" ;; esac ;;
+      say held "the dead-man's switch of run $s_run, which $(switch_says)" ;; esac ;;
   esac; fi
   [ ! -e "$unit_dir/$(switch_unit 2>/dev/null)" ] || [ "$s_state" = armed ] || [ "$s_state" = reverting ] || say switch_left_over "$(switch_unit)"
   say previous_ref "$(g rev-parse --verify --quiet refs/uphaul/previous)"

@@ -57,7 +57,9 @@ if [ "$U_FENCE" = new ]; then
   if [ "$s_run" != "$U_RUN" ]; then case $s_state in armed | reverting)
     case " $U_SETTLED " in
     *" $s_run "*) mark_switch void "$s_run" "$s_fence" "$s_before" "void since run $U_RUN" || { say state refused; say why "$S/switch cannot be written (disk full?)"; exit 0; } ;;
-    *) held "the dead-man's switch of run $s_run, which takes the host back in $(switch_left) s" ;;
+    *)
+      when="in $(switch_left) s"; case $when in *-*) when='now, or is dead: uphaul check HOST --fix' ;; esac
+      held "the dead-man's switch of run $s_run, which takes the host back $when" ;;
     esac ;;
   esac; fi
   U_FENCE=$((c_fence + 1))
