@@ -185,3 +185,112 @@ fn a_switch_that_is_overdue_and_does_not_run_is_given_up_when_asked_for() {
         assert_eq!(hand.preflight().held, None);
     }
 }
+
+/// Sets the switch of this run as Arm does, but for its unit; its time was up a second ago.
+fn set(hand: &Hand<'_>) -> RemoteCommand {
+    let (rig, to) = (hand.rig, hand.rig.revision("v1"));
+    switch(rig, &hand.run, "armed", 0, 0);
+    overdue(rig, 1);
+    let step = Step::Update(UpdateStep::Arm);
+    let arm = Command { step, attempt: Attempt::FIRST, action: Action::Arm(to.clone()) };
+    let mut words = script::lower(&hand.plan, &arm, &hand.context());
+    let text =
+        |parts: &[&str]| parts.iter().map(|part| format!("{}\n", words.env[*part])).collect::<String>();
+    let place = state_file(rig).parent().unwrap().to_owned();
+    for (name, body) in
+        [("checkout", "U_REVERT_CHECKOUT"), ("install", "U_REVERT_INSTALL"), ("restart", "U_REVERT_RESTART")]
+    {
+        std::fs::write(place.join(name), text(&["U_LIB", "U_SHARED", body])).unwrap();
+    }
+    for name in ["try1", "try2", "try3"] {
+        std::fs::write(place.join(name), "").unwrap();
+    }
+    words.argv = vec!["sh".into(), "-c".into(), text(&["U_LIB", "U_SWITCH"])];
+    let state = place.parent().unwrap().display().to_string();
+    for (key, value) in
+        [("U_PHASE", "rollback"), ("U_STEP", "switch"), ("U_TO", to.as_str()), ("U_STATE", &state)]
+    {
+        words.env.insert(key.into(), value.into());
+    }
+    words
+}
+
+/// Has the switch act, after so many seconds; it is killed before the line that begins so.
+fn acts(rig: &Rig, words: &RemoteCommand, after: &str, cut: &str) -> std::process::Child {
+    let text = &words.argv[2];
+    let line = format!("\n{}", if cut.is_empty() { "U_NEVER" } else { cut });
+    assert_eq!(text.matches(&line).count(), usize::from(!cut.is_empty()), "{cut}");
+    let script = format!("sleep {after}\n{}", text.replace(&line, &format!("\nkill -9 $${line}")));
+    Process::new("sh")
+        .args(["-c", &script])
+        .env_clear()
+        .envs(rig.login())
+        .envs(&words.env)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The first writes of a try, in order.
+const TRY: [&str; 4] = [
+    "rm -f \"$W/try$tries\"",
+    "mark_switch reverting \"$U_RUN\" \"$fence\" \"$before\" \"its",
+    "write_claim \"$fence\"",
+    "kept=$S",
+];
+
+#[test]
+fn a_switch_that_is_cut_off_between_two_writes_overtakes_no_driver() {
+    for (at, cut) in TRY.into_iter().enumerate() {
+        let rig = Rig::new();
+        let mut hand = armed(&rig);
+        hand.up_to(UpdateStep::Restart);
+        let words = set(&hand);
+        acts(&rig, &words, "0", cut).wait().unwrap();
+        let mut again = acts(&rig, &words, "2", "");
+        let told = hand.update(UpdateStep::Verify);
+        if at < 2 {
+            // It is armed as before, and was put off.
+            assert_eq!(told, Input::Succeeded(Observation::Nothing), "{cut}");
+            again.kill().unwrap();
+            again.wait().unwrap();
+        } else {
+            assert_eq!(told, Input::HostReverted, "{cut}");
+            again.wait().unwrap();
+            assert_eq!(rig.versions(), "v1/v1/v1");
+        }
+    }
+}
+
+#[test]
+fn a_switch_that_never_goes_on_overtakes_no_driver() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    hand.up_to(UpdateStep::Restart);
+    let words = set(&hand);
+    acts(&rig, &words, "0", TRY[3]).wait().unwrap();
+    acts(&rig, &words, "0", TRY[2]).wait().unwrap();
+    let action = Action::Verify(rig.revision("v2"));
+    let command = Command { step: Step::Update(UpdateStep::Verify), attempt: Attempt::FIRST, action };
+    let mut words = script::lower(&hand.plan, &command, &hand.context());
+    words.env.insert("U_WAIT_S".into(), "2".into());
+    assert_eq!(run(&rig, &words).input(&command), Input::HostReverted);
+    // The answer was lost; it is told again.
+    assert_eq!(hand.update(UpdateStep::Verify), Input::HostReverted);
+}
+
+#[test]
+fn a_job_that_begins_when_the_switch_has_its_mark_and_not_its_number_does_nothing() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    hand.up_to(UpdateStep::Verify);
+    switch(&rig, &hand.run, "armed", 0, 0);
+    let step = Step::Update(UpdateStep::Confirm);
+    let command = Command { step, attempt: Attempt::FIRST, action: Action::Confirm };
+    let mut words = script::lower(&hand.plan, &command, &hand.context());
+    let begins = "\nbegin_unit || begin_session";
+    let mark = "\nmark_switch reverting \"$U_RUN\" 99 \"$U_FENCE\" x";
+    words.argv[2] = words.argv[2].replace(begins, &format!("{mark}{begins}"));
+    assert_eq!(run(&rig, &words).input(&command), Input::HostReverted);
+    assert!(std::fs::read_to_string(state_file(&rig)).unwrap().contains("state=reverting"));
+}

@@ -17,6 +17,8 @@ flock -w 60 9 || { printf 'notbegun=1\nfound=the lock of the host was held for 6
 [ "$(cat "$J/token" 2>/dev/null)" = "$U_TOKEN" ] && rmdir "$J/turn" 2>/dev/null || exit 0
 boot >"$J/boot"
 fence=$(sed -n 's/^fence=//p' "$U_STATE/claim" 2>/dev/null)
+# A switch that goes back may not have come to its claim yet.
+read_switch "$U_STATE"; [ "$s_run:$s_state" != "$U_RUN:reverting" ] || fence="$fence and the switch's"
 [ "$fence" = "$U_FENCE" ] || { printf 'notbegun=1\nfenced=the number is %s, ours was %s\n' "$fence" "$U_FENCE" >"$J/result"; end 97; }
 # The dead-man's switch waits for as long as this step may take. A way back goes on without room to say so: the switch
 # would do the same.

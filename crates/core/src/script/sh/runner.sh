@@ -30,7 +30,11 @@ while [ "$s_run:$s_state" = "$U_RUN:reverting" ] && [ $(($(up) - began)) -lt "$U
   read_switch "$S"
 done
 read_claim "$S"
-[ "$s_run:$s_state" != "$U_RUN:reverting" ] || mark_switch failed "$U_RUN" "$c_fence" "$s_before" "$s_note; it was cut off"
+if [ "$s_run:$s_state" = "$U_RUN:reverting" ]; then
+  # It may have had no time to take its number.
+  mark_switch failed "$U_RUN" "$c_fence" "$s_before" "$s_note; it was cut off"
+  s_fence=$c_fence
+fi
 acted=''
 case $s_run:$s_state in "$U_RUN:reverting" | "$U_RUN:reverted" | "$U_RUN:failed") acted=1 ;; esac
 # Who drove until the switch acted is not overtaken by anybody: it is told, and gets a number of its own.

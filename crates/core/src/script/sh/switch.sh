@@ -46,8 +46,10 @@ if [ "$tries" -gt 3 ]; then
 fi
 rm -f "$W/try$tries"
 fence=$((c_fence + 1))
-write_claim "$fence" "$U_RUN" 3600 "$c_over" "$by" "$c_seq"
+# The mark comes before the claim, and alone keeps jobs and runners out. Cut off before it: still armed, a driver goes on with
+# its number. Between the two: a driver waits for the next try, which takes this number again, or finds it failed and has its own.
 mark_switch reverting "$U_RUN" "$fence" "$before" "its try $tries$late, $(up) s after the boot, was cut off"
+write_claim "$fence" "$U_RUN" 3600 "$c_over" "$by" "$c_seq"
 kept=$S/runs/$U_RUN
 # What this run's jobs proved is void now.
 for _j in "$S/jobs/$U_RUN".*; do case $_j in *.switch-*) ;; *) rm -rf -- "$_j" ;; esac; done
