@@ -294,3 +294,45 @@ fn a_job_that_begins_when_the_switch_has_its_mark_and_not_its_number_does_nothin
     assert_eq!(run(&rig, &words).input(&command), Input::HostReverted);
     assert!(std::fs::read_to_string(state_file(&rig)).unwrap().contains("state=reverting"));
 }
+
+#[test]
+fn a_try_that_failed_is_made_again_later_and_one_that_was_cut_off_at_once() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    // Its install fails on the way back, until something else has passed.
+    hand.plan.service.install =
+        "[ \"$(cat version)\" = v2 ] || test -e ../passed && cp version .installed".parse().unwrap();
+    std::fs::write(rig.path().join("passed"), "").unwrap();
+    hand.up_to(UpdateStep::Install);
+    std::fs::remove_file(rig.path().join("passed")).unwrap();
+    let mut words = set(&hand);
+    // The waiting is written down, not waited for.
+    words.argv[2] =
+        format!("sleep() {{ echo \"$1\" >>\"$U_STATE/slept\"; command sleep 0.05; }}\n{}", words.argv[2]);
+    let slept = || {
+        let all = std::fs::read_to_string(rig.checkout().join(".git/uphaul/slept")).unwrap_or_default();
+        let long = |line: &&str| line.parse::<u32>().is_ok_and(|seconds| seconds >= 30);
+        all.lines().filter(long).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let note = || std::fs::read_to_string(state_file(&rig)).unwrap();
+    assert_eq!(acts(&rig, &words, "0", "").wait().unwrap().code(), Some(1));
+    assert!(slept().is_empty(), "{:?}", slept());
+    assert!(note().contains("note=try 1") && note().contains("failed at install"), "{}", note());
+    acts(&rig, &words, "0", TRY[3]).wait().unwrap();
+    assert_eq!(slept(), ["30"]);
+    assert!(note().contains("was cut off"), "{}", note());
+    std::fs::write(rig.path().join("passed"), "").unwrap();
+    assert_eq!(acts(&rig, &words, "0", "").wait().unwrap().code(), Some(0));
+    assert_eq!(slept(), ["30"], "it was cut off, and waited all the same");
+    assert!(note().contains("state=reverted") && note().contains("at try 3"), "{}", note());
+    // And where nothing passes, the last try is later still.
+    set(&hand);
+    std::fs::remove_file(rig.path().join("passed")).unwrap();
+    std::fs::remove_file(rig.checkout().join(".git/uphaul/slept")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(acts(&rig, &words, "0", "").wait().unwrap().code(), Some(1));
+    }
+    assert_eq!(slept(), ["30", "120"]);
+    assert_eq!(acts(&rig, &words, "0", "").wait().unwrap().code(), Some(0));
+    assert!(note().contains("state=failed"), "{}", note());
+}

@@ -158,9 +158,13 @@ fn revert_limits(plan: &Plan) -> [u32; 3] {
     [Action::Checkout(target), Action::Install, Action::Restart].map(|action| limit_s(plan, &action))
 }
 
-/// The longest that one try of the switch to take the host back may take, in seconds, with what is around it.
+/// How long the switch waits, in seconds, before it goes back again after a try that failed: 30, then 120 (`sh/switch.sh`).
+const SWITCH_WAITS_S: u32 = 150;
+
+/// The longest that one try of the switch to take the host back may take, in seconds, with what is around it and the
+/// waiting before it.
 pub fn switch_limit_s(plan: &Plan) -> u32 {
-    revert_limits(plan).iter().sum::<u32>() + 60
+    revert_limits(plan).iter().sum::<u32>() + SWITCH_WAITS_S + 60
 }
 
 /// The command that gives the host back when a run is over, so that another database need not wait for the claim to

@@ -5,6 +5,9 @@ S=$U_STATE W=$S/switch
 read_switch "$S"
 [ "$s_run:$s_state:$s_boot" = "$U_RUN:armed:$(boot)" ] || [ "$s_run:$s_state" != "$U_RUN:armed" ] || push_switch "$S" "$U_WINDOW"
 boot >"$W/awake.new" && mv -f "$W/awake.new" "$W/awake"
+# What a try failed at may pass (somebody's git, a dependency that comes up): time for that, without the lock. One that was cut
+# off is made again at once.
+case $s_run:$s_state:$s_note in "$U_RUN:reverting:try 1"*) sleep 30 ;; "$U_RUN:reverting:try 2"*) sleep 120 ;; esac
 due() {
   read_switch "$S"
   [ "$s_run" = "$U_RUN" ] || exit 0
