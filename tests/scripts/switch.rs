@@ -1,10 +1,10 @@
 //! What a runner makes of a dead-man's switch, and what is kept for the way back. The state of the switch is written by
 //! hand here: there is no systemd to run one. (On real hosts: crates/cli/tests/hosts/switch.rs.)
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
-use uphaul_core::plan::Deadman;
+use uphaul_core::plan::{Deadman, Manager};
 
 use super::*;
 
@@ -335,4 +335,46 @@ fn a_try_that_failed_is_made_again_later_and_one_that_was_cut_off_at_once() {
     assert_eq!(slept(), ["30", "120"]);
     assert_eq!(acts(&rig, &words, "0", "").wait().unwrap().code(), Some(0));
     assert!(note().contains("state=failed"), "{}", note());
+}
+
+/// What preflight says of there being no switch.
+fn no_switch(hand: &Hand<'_>, change: &dyn Fn(&mut RemoteCommand)) -> Option<String> {
+    let mut words = script::preflight(&hand.plan, &hand.context());
+    change(&mut words);
+    let report = script::preflight_of(&hand.plan, &run(hand.rig, &words));
+    report.findings.into_iter().find(|finding| finding.code == "no-switch").map(|finding| finding.text)
+}
+
+#[test]
+fn a_host_that_can_have_no_switch_is_told_of_before_it_is_touched() {
+    let rig = Rig::new();
+    let mut hand = armed(&rig);
+    // A user who is not root, and a mount that is read-only or not.
+    let bin = rig.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let program = |name: &str, text: &str| {
+        std::fs::write(bin.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program("id", "case $1 in -u) echo 1000 ;; *) echo deploy ;; esac");
+    let path = format!("{}:{}", bin.display(), rig.login()["PATH"]);
+    let by_user = |words: &mut RemoteCommand| {
+        words.env.insert("PATH".into(), path.clone());
+    };
+    program("findmnt", "echo rw,relatime,errors=remount-ro");
+    assert_eq!(no_switch(&hand, &by_user), None);
+    program("findmnt", "echo ro,nosuid,relatime");
+    let told = no_switch(&hand, &by_user).unwrap();
+    assert!(told.starts_with("there is no dead-man's switch: /etc/systemd/system is read-only"), "{told}");
+    // Nothing is said where none was asked for, and where its folder is not there yet.
+    let nowhere = |words: &mut RemoteCommand| {
+        words.argv[2] = words.argv[2].replace("unit_dir=/etc/systemd/system", "unit_dir=/tmp/no/such/folder");
+    };
+    assert_eq!(no_switch(&hand, &nowhere), None);
+    hand.plan.deadman = None;
+    assert_eq!(no_switch(&hand, &by_user), None);
+    hand.plan.service.manager =
+        Manager::Commands { restart: "true".parse().unwrap(), status: "true".parse().unwrap() };
+    let told = no_switch(&hand, &|_| ()).unwrap();
+    assert!(told.starts_with("there is no dead-man's switch: service.commands has none"), "{told}");
 }

@@ -103,6 +103,7 @@ pub fn preflight_of(plan: &Plan, answer: &Answer) -> Preflight {
         judge.stale_switch();
     }
     judge.manager();
+    judge.no_switch();
     judge.install();
     judge.health();
     if answer.get("end").is_none() && answer.get("path") != Some("missing") {
@@ -307,10 +308,8 @@ impl Judge<'_> {
             let found =
                 "no right to systemd-run: jobs run as sessions, which a child that calls setsid can escape";
             let switch = match self.plan.deadman {
-                Some(_) => {
-                    ", and there is no dead-man's switch: a host cut off in the middle waits for `uphaul resume`"
-                }
-                None => "",
+                Some(_) => format!(", and there is no dead-man's switch: {}", switch::NO_SWITCH),
+                None => String::new(),
             };
             self.finding("minimal-rights", format!("{found}{switch}"));
         }

@@ -2,6 +2,10 @@
 
 use super::Judge;
 use super::repository::SPACE_MIN_KIB;
+use crate::plan::Manager;
+
+/// What it means that a host has none.
+pub(super) const NO_SWITCH: &str = "a host cut off in the middle waits for `uphaul resume`";
 
 impl Judge<'_> {
     /// A switch that a dead run left behind. It does nothing any more, or this run will void it.
@@ -17,6 +21,18 @@ impl Judge<'_> {
                 format!("{unit} was left behind; `uphaul check --fix` takes it away"),
             );
         }
+    }
+
+    /// Where the host can have no switch, though the plan has one, or nothing was said against one.
+    pub(super) fn no_switch(&mut self) {
+        let why = match (&self.plan.service.manager, self.plan.deadman) {
+            (Manager::Commands { .. }, _) => "service.commands has none".to_owned(),
+            (Manager::Systemd { .. }, Some(_)) if !self.get("switch_read_only").is_empty() => {
+                format!("{} is read-only", self.get("switch_read_only"))
+            }
+            (Manager::Systemd { .. }, _) => return,
+        };
+        self.finding("no-switch", format!("there is no dead-man's switch: {why}; {NO_SWITCH}"));
     }
 
     /// Room for the copies. A file system that shares blocks needs next to none.

@@ -70,6 +70,13 @@ if S=$(uphaul_dir); then
 fi
 if [ "$U_MANAGER" = systemd ]; then
   say switch_unit "$unit_dir/$(switch_unit 2>/dev/null)"
+  # Whether it can be written (NixOS). What root may by sudo cannot be tried here; whether the mount is read-only can be read.
+  _d=$unit_dir
+  while [ -n "$_d" ] && [ ! -d "$_d" ]; do _d=${_d%/*}; done
+  _d=$(cd -P -- "${_d:-/}" && pwd -P)
+  if [ "$(id -u)" = 0 ]; then [ -w "$_d" ]; else
+    case $(findmnt -no OPTIONS -T "$_d" 2>/dev/null | tail -n 1) in ro | ro,*) false ;; esac
+  fi || say switch_read_only "$unit_dir"
   for _u in $U_UNITS; do
     say unit "$_u"
     show -p LoadState,ActiveState,SubState,Type,RemainAfterExit,TriggeredBy,User,UnitFileState -- "$_u" 2>&1 | while IFS= read -r _l; do
