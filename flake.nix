@@ -23,7 +23,8 @@
         "x86_64-darwin"
         "aarch64-darwin"
       ];
-      commit = self.rev or "";
+      # With changes, of a Nix that can tell it, the commit and `-dirty`.
+      commit = self.rev or self.dirtyRev or "";
       eachSystem = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
     in
     {
@@ -101,6 +102,6 @@
 
       nixosModules.default = import ./nix/module.nix self;
 
-      overlays.default = final: _prev: { uphaul = final.callPackage ./nix/package.nix { }; };
+      overlays.default = final: _prev: { uphaul = final.callPackage ./nix/package.nix { inherit commit; }; };
     };
 }

@@ -89,6 +89,8 @@ for file in bash-completion/completions/uphaul.bash zsh/site-functions/_uphaul f
 done
 said=$(nix run . --impure "${with_stub[@]}" -- --version)
 [ "$said" = "uphaul $version" ] || die "nix run . -- --version says: $said"
+said=$(nix run . --impure "${with_stub[@]}" -- --version --verbose)
+grep -qE '^linked .*OpenSSL [0-9.]+ \(not of openssl-src\)' <<<"$said" || die "another OpenSSL than the one that Nix gives: $said"
 # As a person who has nothing else: a home of his own, so that nothing of this one's is touched.
 HOME=$work timeout 120 nix run . --impure "${with_stub[@]}" -- demo >"$work/demo" 2>&1 || die "nix run . -- demo: $(cat "$work/demo")"
 grep -q 'rolled back' "$work/demo" || die "nix run . -- demo says: $(cat "$work/demo")"

@@ -31,12 +31,23 @@ fn facts() -> Vec<(&'static str, String)> {
         commit => commit,
     };
     let target = env!("UPHAUL_TARGET_TRIPLE");
+    let cargo = match env!("UPHAUL_CARGO_FEATURES") {
+        "" => "none",
+        some => some,
+    };
     vec![
         ("commit", commit.to_owned()),
         ("target", format!("{target}, {}, {} profile", env!("UPHAUL_LINKING"), env!("UPHAUL_PROFILE_BUILT"))),
         ("compiler", env!("UPHAUL_RUSTC").to_owned()),
+        ("features", format!("{cargo} of cargo; target: {}", listed(env!("UPHAUL_TARGET_FEATURES"), ','))),
         ("executors", Backend::ALL.map(Backend::name).join(", ")),
+        ("databases", "sqlite, postgres".to_owned()),
         ("layout", format!("{} of the record", uphaul_store::layout_known())),
-        ("libraries", env!("UPHAUL_LIBRARIES").split(' ').collect::<Vec<_>>().join(", ")),
+        ("libraries", listed(env!("UPHAUL_LIBRARIES"), ' ')),
+        ("linked", env!("UPHAUL_C_LIBRARIES").to_owned()),
     ]
+}
+
+fn listed(items: &str, between: char) -> String {
+    items.split(between).collect::<Vec<_>>().join(", ")
 }

@@ -203,10 +203,28 @@ fn a_version_with_all_that_it_is_made_of() {
         assert!(said.starts_with(&short), "{args:?}: {said}");
         let names: Vec<&str> =
             said.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-        assert_eq!(names, ["commit", "target", "compiler", "executors", "layout", "libraries"]);
+        let wanted = [
+            "commit",
+            "target",
+            "compiler",
+            "features",
+            "executors",
+            "databases",
+            "layout",
+            "libraries",
+            "linked",
+        ];
+        assert_eq!(names, wanted);
         assert!(said.contains("openssh-") && said.contains("libsqlite3-sys-"), "{said}");
     }
     let json = env.run(&["--version", "--json"]).ok().json();
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert!(json["compiler"].as_str().unwrap().starts_with("rustc "));
+    // As the build scripts of the crates have told it, so a change of what they tell is seen here.
+    let linked: Vec<&str> = json["linked"].as_str().unwrap().split(", ").collect();
+    for (library, told) in ["libssh2 1.", "OpenSSL ", "zlib 1.", "SQLite 3."].into_iter().zip(&linked) {
+        assert!(told.starts_with(library) && !told.contains("unknown"), "{linked:?}");
+    }
+    let vendored = std::env::var_os("OPENSSL_NO_VENDOR").is_none_or(|value| value == "0");
+    assert_eq!(linked[1].contains("(of openssl-src)"), vendored, "{linked:?}");
 }
