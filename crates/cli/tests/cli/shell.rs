@@ -18,7 +18,11 @@ fn on_the_path(env: TestEnv) -> TestEnv {
 fn by(env: &TestEnv, shell: &str, script: &str) -> String {
     let uphaul = env.command(&[]);
     let mut command = Command::new(shell);
-    let flags: &[&str] = if shell == "bash" { &["--norc", "--noprofile", "-c"] } else { &["-c"] };
+    let flags: &[&str] = match shell {
+        "bash" => &["--norc", "--noprofile", "-c"],
+        "zsh" => &["-f", "-c"],
+        _ => &["-c"],
+    };
     command.args(flags).arg(script).env_clear().current_dir(env.work());
     command.envs(uphaul.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().unwrap_or_else(|error| panic!("{shell}: {error}"));
@@ -68,9 +72,9 @@ fn bash_completes_what_the_record_has() {
     insta::assert_snapshot!(by_bash(&env));
 }
 
-fn fish_is_here() -> bool {
-    let here = std::path::Path::new("/usr/bin/fish").exists();
-    assert!(here || std::env::var("CI").as_deref() != Ok("true"), "CI must have fish");
+fn is_here(shell: &str) -> bool {
+    let here = std::path::Path::new("/usr/bin").join(shell).exists();
+    assert!(here || std::env::var("CI").as_deref() != Ok("true"), "CI must have {shell}");
     here
 }
 
@@ -84,7 +88,7 @@ fn by_fish(env: &TestEnv) -> String {
 
 #[test]
 fn fish_completes_what_the_record_has() {
-    if !fish_is_here() {
+    if !is_here("fish") {
         println!("SKIPPED: fish is not installed");
         return;
     }
@@ -93,7 +97,7 @@ fn fish_completes_what_the_record_has() {
     insta::assert_snapshot!(by_fish(&env));
 }
 
-/// As zsh asks, which the test machines need not have.
+/// What zsh's own completion asks, without zsh.
 fn by_zsh(env: &TestEnv) -> String {
     let mut command = env.command(&["--", "uphaul", "update", "web-"]);
     let output = command.env("COMPLETE", "zsh").env("_CLAP_COMPLETE_INDEX", "2").output().unwrap();
@@ -107,6 +111,56 @@ fn zsh_is_answered_in_its_own_way() {
     let script = env.run(&["completions", "zsh"]).ok().stdout;
     assert!(script.starts_with("#compdef uphaul\n") && script.contains("funcstack"), "{script}");
     assert_eq!(by_zsh(&env), "web-1:region=eu,tier=a\nweb-2:region=us,tier=a");
+}
+
+/// Of a zsh in a terminal, as a person has one: for each line what is offered after a tab, and what the line is then.
+const ZSHRC: &str = r#"
+TMOUT=60 # it never waits for a person
+autoload -Uz compinit
+LOAD
+compadd() {
+    local -a found
+    builtin compadd -O found "$@"
+    offered+=($found)
+    builtin compadd "$@"
+}
+zle-line-init() {
+    local line
+    local -aU offered
+    for line in 'uphaul update web-' 'uphaul hosts show db' 'uphaul update nobody'; do
+        offered=() BUFFER=$line CURSOR=$#line
+        zle complete-word
+        print -r -- "$line -> ${(oj: :)offered} | $BUFFER" >>$ZDOTDIR/told
+    done
+    BUFFER=exit
+    zle accept-line
+}
+zle -N zle-line-init
+"#;
+
+#[test]
+fn zsh_completes_hosts_sourced_or_installed() {
+    if !is_here("zsh") {
+        println!("SKIPPED: zsh is not installed");
+        return;
+    }
+    // As README says, and as packages do it: a file `_uphaul` in the search path.
+    let sourced = "compinit -u -d $ZDOTDIR/dump; source <(uphaul completions zsh)";
+    let installed =
+        "uphaul completions zsh >$ZDOTDIR/_uphaul; fpath=($ZDOTDIR $fpath); compinit -u -d $ZDOTDIR/dump";
+    for load in [sourced, installed] {
+        let env = on_the_path(three_hosts());
+        env.file(".zshrc", &ZSHRC.replace("LOAD", load));
+        let told = by(
+            &env,
+            "zsh",
+            "export ZDOTDIR=$PWD; zmodload zsh/zpty; zpty inner zsh -d -i; while zpty -r inner; do :; done >screen; cat told",
+        );
+        let wanted = "uphaul update web- -> web-1 web-2 | uphaul update web-\n\
+             uphaul hosts show db -> db-1 | uphaul hosts show db-1 \n\
+             uphaul update nobody ->  | uphaul update nobody\n";
+        assert_eq!(told, wanted, "{load}");
+    }
 }
 
 /// The same hosts in Postgres: each shell offers them, and nothing where the server says no, or nothing at all.
@@ -127,7 +181,7 @@ fn a_record_in_postgres_is_completed_too() {
     assert_eq!(server.run(tables).trim(), "0");
     add_three_hosts(&there);
     let mut shells: Vec<fn(&TestEnv) -> String> = vec![by_bash, by_zsh];
-    shells.extend(fish_is_here().then_some(by_fish as fn(&TestEnv) -> String));
+    shells.extend(is_here("fish").then_some(by_fish as fn(&TestEnv) -> String));
     for shell in shells {
         // A machine that is very busy may not answer within the second that a person waits for it.
         let wanted = shell(&here);
