@@ -11,8 +11,9 @@ case $triple in *-linux-gnu) ;; *) die "only on Linux with glibc; this is $tripl
 target=${CARGO_TARGET_DIR:-target}
 binary=${1:-}
 if [ -z "$binary" ]; then
-    # Only with --target do the flags spare the build scripts and macros, which cannot be static.
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$triple" -p uphaul
+    # Only with --target do the flags spare the build scripts and macros, which cannot be static. The flags are README's.
+    RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
+        cargo build --release --locked --target "$triple" -p uphaul
     binary=$target/$triple/release/uphaul
 fi
 if readelf --program-headers --wide "$binary" | grep INTERP; then die "$binary needs a loader"; fi

@@ -1,5 +1,5 @@
-//! The static binary in an empty root: nothing is there but /proc, /dev/random, the binary, its configuration, a key,
-//! known_hosts, /etc/hosts and /etc/resolv.conf, and a folder for the record. From there it updates a real host by libssh2: by its
+//! The static binary in an empty root: nothing is there but /proc (no /dev), the binary, its configuration, a key, known_hosts,
+//! /etc/hosts and /etc/resolv.conf, and a folder for the record. From there it updates a real host by libssh2: by its
 //! address, by a name that only /etc/hosts has, and by one that only a name server knows.
 //!
 //! `UPHAUL_STATIC=BINARY cargo test -p uphaul --test alone`, as root; `.ci/run static` does that. It is no part of
@@ -44,6 +44,9 @@ fn main() {
     root.file("etc/hosts", &format!("{} {IN_FILE}\n", host.address()));
     root.file("etc/resolv.conf", &format!("nameserver {}\n", server.address()));
 
+    root.run(&["--version"]).ended(0, &[env!("CARGO_PKG_VERSION")]);
+    root.run(&["--version", "--verbose"]).ended(0, &["static, release profile", "crt-static"]);
+    println!("ok: it says what it is");
     let mut now = v1;
     for (name, address, label) in
         [("by-address", host.address(), "v2"), ("by-file", IN_FILE, "v3"), ("by-dns", IN_DNS, "v4")]
