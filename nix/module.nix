@@ -10,6 +10,7 @@ let
   cfg = config.services.uphaul;
   toml = pkgs.formats.toml { };
   file = toml.generate "uphaul.toml" cfg.settings;
+  state = "/var/lib/uphaul";
 in
 {
   options.services.uphaul = {
@@ -57,6 +58,17 @@ in
     environment.systemPackages = [ cfg.package ];
     environment.etc."uphaul/uphaul.toml".source = file;
 
+    # Not a DynamicUser: ssh takes `~` from the table of users, and so finds keys and known_hosts in no other home.
+    users.users.uphaul = {
+      isSystemUser = true;
+      group = "uphaul";
+      home = state;
+      # Keys may be put there before the service has run.
+      createHome = true;
+      description = "Uphaul";
+    };
+    users.groups.uphaul = { };
+
     systemd.services.uphaul-resume = lib.mkIf cfg.resume.enable {
       description = "Bring to its end what Uphaul left in the middle";
       wants = [ "network-online.target" ];
@@ -65,17 +77,24 @@ in
       path = [ pkgs.openssh ];
       environment = {
         UPHAUL_CONFIG = "/etc/uphaul/uphaul.toml";
-        HOME = "/var/lib/uphaul";
-        XDG_STATE_HOME = "/var/lib";
+        HOME = state;
+        XDG_STATE_HOME = dirOf state;
       };
       serviceConfig = {
         Type = "oneshot";
         ExecStart = "${lib.getExe cfg.package} resume";
         EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
-        DynamicUser = true;
         User = "uphaul";
-        StateDirectory = "uphaul";
+        Group = "uphaul";
+        StateDirectory = baseNameOf state;
         StateDirectoryMode = "0700";
+        # What a DynamicUser would have too.
+        NoNewPrivileges = true;
+        PrivateTmp = true;
+        ProtectHome = "read-only";
+        ProtectSystem = "strict";
+        RemoveIPC = true;
+        RestrictSUIDSGID = true;
         # It brings begun hosts to their end at the first SIGTERM.
         KillMode = "mixed";
         TimeoutStopSec = "10min";

@@ -24,6 +24,7 @@ rec {
   # Packages of the stub have one output.
   getLib = package: package;
   getDev = package: package;
+  removePrefix = prefix: text: if startsWith prefix text then substring (stringLength prefix) (stringLength text) text else text;
   optional = condition: item: if condition then [ item ] else [ ];
   optionalString = condition: text: if condition then text else "";
   literalExpression = text: text;
