@@ -8,7 +8,7 @@ use ssh2::MethodType;
 use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
 
 use crate::dial::{Dial, dial};
-use crate::link::{Caller, Halt, Link, SILENT_MAX_S, code, is_disconnect};
+use crate::link::{Caller, Halt, Link, code, is_disconnect};
 use crate::login::{Refusal, login};
 use crate::route::{Hop, chosen, route};
 use crate::settings::Settings;
@@ -71,27 +71,29 @@ impl Connecting<'_> {
         let Self { settings, hop, stage, caller, until } = *self;
         let known = Known::read(hop).map_err(Refusal::Error)?;
         stage.set(Far::Nothing);
+        let early = hop.connect_timeout.map_or(until, |limit| until.min(Instant::now() + limit));
+        let late = |halt| self.late(halt, early);
         let socket = match through {
             Some(socket) => socket,
-            None => self.socket()?,
+            None => self.socket(early)?,
         };
         stage.set(Far::Connected);
         let failed = |error| Refusal::Halt(Halt::Failed(error));
         let mut link = Link::new(socket).map_err(failed)?;
         self.prefer(&link, &known)?;
-        link.call(caller, until, ssh2::Session::handshake).map_err(Refusal::Halt)?;
+        link.call(caller, early, ssh2::Session::handshake).map_err(late)?;
         let shown = link.session().host_key().map(|(bytes, _)| bytes.to_vec());
         known.check(hop, &shown.unwrap_or_default()).map_err(Refusal::Error)?;
         stage.set(Far::Greeted);
         login(settings, hop, &mut link, caller, until)?;
-        link.keep_alive();
+        link.keep_alive(hop.alive);
         Ok(link)
     }
 
-    fn socket(&self) -> Result<OwnedFd, Refusal> {
+    fn socket(&self, early: Instant) -> Result<OwnedFd, Refusal> {
         let Hop { host, port, family, label, .. } = self.hop;
-        dial(host, *port, *family, self.caller, self.until).map_err(|error| match error {
-            Dial::Halt(halt) => Refusal::Halt(halt),
+        dial(host, *port, *family, self.caller, early).map_err(|error| match error {
+            Dial::Halt(halt) => self.late(halt, early),
             Dial::Refused(why) => {
                 let hint = if why.contains("refused") {
                     ". The machine is there, but no SSH server listens at that port"
@@ -102,6 +104,18 @@ impl Connecting<'_> {
                 Refusal::Error(ExecError::before(ExecErrorKind::Connect, detail))
             }
         })
+    }
+
+    /// The end of what `ConnectTimeout` limits, as with ssh: the connection and the key exchange, not the log-in, at which
+    /// a person may have to touch or confirm something.
+    fn late(&self, halt: Halt, early: Instant) -> Refusal {
+        match (&halt, self.hop.connect_timeout) {
+            (Halt::TimeOver, Some(limit)) if early < self.until => {
+                let Hop { label, .. } = self.hop;
+                Refusal::Error(slow(label, limit, self.stage, "ConnectTimeout of your ssh_config"))
+            }
+            _ => Refusal::Halt(halt),
+        }
     }
 
     /// Says which algorithms may be used. Host keys of the kinds that are known come first.
@@ -153,7 +167,7 @@ impl Connecting<'_> {
         let why = match halt {
             Halt::Gone => "it is not wanted any more".to_owned(),
             Halt::TimeOver => return too_slow(&self.hop.target, label, self.stage),
-            Halt::Silent => format!("it was silent for {SILENT_MAX_S} s"),
+            Halt::Silent => format!("it was silent for {} s", self.hop.alive.silent_max().as_secs_f64()),
             Halt::Failed(error) => format!("{}{}", error.message(), self.advice(error)),
         };
         let carried =
@@ -182,10 +196,12 @@ impl Connecting<'_> {
 
 /// The error of a host that was not logged in on when the time was over.
 pub(crate) fn too_slow(target: &Target, label: &str, stage: &Stage) -> ExecError {
-    let limit = target.connect_timeout.as_secs_f64();
-    let far = stage.get().words();
-    let detail =
-        format!("cannot connect to {label} within {limit} s: {far} (the limit is `timeouts.connect`)");
+    slow(label, target.connect_timeout, stage, "`timeouts.connect`")
+}
+
+fn slow(label: &str, limit: Duration, stage: &Stage, name: &str) -> ExecError {
+    let (limit, far) = (limit.as_secs_f64(), stage.get().words());
+    let detail = format!("cannot connect to {label} within {limit} s: {far} (the limit is {name})");
     ExecError::before(ExecErrorKind::Connect, detail)
 }
 
@@ -195,7 +211,37 @@ fn supported(link: &Link, method: MethodType) -> Result<Vec<&'static str>, Refus
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use ssh2::MethodType;
+    use uphaul_core::ports::ExecErrorKind;
+
+    use super::{Caller, Stage, connect};
+    use crate::link::Wake;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_connect_timeout_of_the_config_is_kept_and_told() {
+        // It accepts, and never greets.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        let address = listener.local_addr().unwrap();
+        std::fs::write(&file, format!("Port {}\nConnectTimeout 1\n", address.port())).unwrap();
+        let config = crate::Libssh2Config { config: Some(file), ..Default::default() };
+        let settings = Settings::new(config, &|_| None).unwrap();
+        let mut target = crate::route::tests::target("127.0.0.1");
+        let wake = Wake::new().unwrap();
+        let caller = Caller { wake: &wake, gone: &|| false };
+        for (limit, told) in [(3600, "ConnectTimeout"), (0, "timeouts.connect")] {
+            target.connect_timeout = Duration::from_secs(limit);
+            let begun = Instant::now();
+            let error = connect(&settings, &target, &Stage::default().into(), caller).err().unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(1800), "it waited for the longer of both");
+            assert_eq!(error.kind, ExecErrorKind::Connect);
+            assert!(error.detail.contains(told), "{error}");
+        }
+    }
 
     #[test]
     fn the_library_can_what_the_docs_say() {

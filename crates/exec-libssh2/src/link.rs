@@ -9,13 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ssh2::{BlockDirections, ErrorCode, Session};
 
-/// After how long without a byte from the server it is asked whether it is there.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(3);
-/// How many such questions stay without an answer until the connection counts as dead: at the third, after 9 s.
-const ALIVE_COUNT: u32 = 2;
-
-/// How many seconds a server may be silent.
-pub(crate) const SILENT_MAX_S: u64 = 9;
+use crate::alive::Alive;
 
 /// Why a wait or a call came to nothing.
 #[derive(Debug)]
@@ -118,6 +112,7 @@ fn ready(files: [(BorrowedFd<'_>, PollFlags); 2], limit: Duration) -> [PollFlags
 struct Pulse {
     last: Instant,
     unanswered: u32,
+    alive: Alive,
 }
 
 /// A connection.
@@ -143,10 +138,16 @@ impl Link {
     }
 
     /// From here on the server is asked whether it is there. (Not before the log-in, when it need not answer.)
-    pub(crate) fn keep_alive(&mut self) {
+    pub(crate) fn keep_alive(&mut self, alive: Alive) {
         // libssh2 itself sends none before 2 s have gone by, whatever it is told.
         self.session.set_keepalive(true, 1);
-        self.pulse = Some(Pulse { last: Instant::now(), unanswered: 0 });
+        self.pulse = Some(Pulse { last: Instant::now(), unanswered: 0, alive });
+    }
+
+    /// How many seconds the server may be silent, for messages.
+    pub(crate) fn silent_max_s(&self) -> f64 {
+        let alive = self.pulse.as_ref().map(|pulse| pulse.alive).unwrap_or_default();
+        alive.silent_max().as_secs_f64()
     }
 
     /// Repeats a call until it is done.
@@ -194,7 +195,7 @@ impl Link {
             if now >= until {
                 return Err(Halt::TimeOver);
             }
-            let due = self.pulse.as_ref().map(|pulse| pulse.last + ALIVE_INTERVAL);
+            let due = self.pulse.as_ref().map(|pulse| pulse.last + pulse.alive.interval);
             let next = due.map_or(until, |due| due.min(until));
             let blocked = self.is_blocked();
             let mut want = PollFlags::empty();
@@ -216,19 +217,18 @@ impl Link {
     /// Takes note that the server is there.
     pub(crate) fn heard(&mut self) {
         if let Some(pulse) = &mut self.pulse {
-            *pulse = Pulse { last: Instant::now(), unanswered: 0 };
+            *pulse = Pulse { last: Instant::now(), unanswered: 0, ..*pulse };
         }
     }
 
     fn ask_if_due(&mut self, blocked: bool) -> Result<(), Halt> {
         let now = Instant::now();
-        let Some(pulse) = self.pulse.as_mut().filter(|pulse| now >= pulse.last + ALIVE_INTERVAL) else {
-            return Ok(());
-        };
-        if pulse.unanswered >= ALIVE_COUNT {
+        let due = |pulse: &&mut Pulse| now >= pulse.last + pulse.alive.interval;
+        let Some(pulse) = self.pulse.as_mut().filter(due) else { return Ok(()) };
+        if pulse.unanswered >= pulse.alive.questions {
             return Err(Halt::Silent);
         }
-        *pulse = Pulse { last: now, unanswered: pulse.unanswered + 1 };
+        *pulse = Pulse { last: now, unanswered: pulse.unanswered + 1, ..*pulse };
         // While something waits to be sent, a question could not be sent whole.
         if !blocked {
             self.session.keepalive_send().map_err(Halt::Failed)?;

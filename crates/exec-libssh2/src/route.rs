@@ -1,10 +1,12 @@
 //! From a target to the hosts in the way to it, each with all that is set for it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use uphaul_core::host_key::HostKey;
 use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
 
+use crate::alive::Alive;
 use crate::config::options::{Options, port};
 use crate::config::tokens::{Tokens, host_name};
 use crate::config::{self, pattern};
@@ -38,7 +40,13 @@ pub(crate) struct Hop {
     pub(crate) known_hosts: Vec<PathBuf>,
     pub(crate) host_key_alias: Option<String>,
     pub(crate) hash_known_hosts: bool,
+    /// Whether the key of a host of which none is known is added.
     pub(crate) accept_new: bool,
+    /// Its ssh_config asks for strict checking, whatever `executor.libssh2.host_key` says.
+    pub(crate) strict: bool,
+    /// How long the connection and the key exchange may take, where that is set for it.
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) alive: Alive,
     pub(crate) pinned: Option<HostKey>,
     pub(crate) algorithms: Algorithms,
 }
@@ -214,7 +222,10 @@ fn hop(
         agent: agent(options.identity_agent.as_deref(), &tokens)?,
         known_hosts: known_hosts(settings, options, &paths)?,
         hash_known_hosts: options.hash_known_hosts.unwrap_or(false),
-        accept_new: settings.accept_new,
+        accept_new: settings.accept_new && options.strict != Some(true),
+        strict: options.strict == Some(true),
+        connect_timeout: options.connect_timeout.flatten().map(|seconds| Duration::from_secs(seconds.into())),
+        alive: Alive::of(options.alive_interval.flatten(), options.alive_count),
         pinned: target.host_key.clone(),
         family: options.family.unwrap_or_default(),
         algorithms: Algorithms {
@@ -294,4 +305,4 @@ pub(crate) fn chosen(said: Option<&str>, own: &[String], can: &[&str]) -> Vec<St
 
 #[cfg(test)]
 #[path = "route_tests.rs"]
-mod tests;
+pub(crate) mod tests;

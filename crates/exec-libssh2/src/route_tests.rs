@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Libssh2Config;
+use crate::{Libssh2Config, NewKeys};
 
-fn target(address: &str) -> Target {
+pub(crate) fn target(address: &str) -> Target {
     Target {
         name: "web1".parse().unwrap(),
         address: address.into(),
@@ -14,13 +14,18 @@ fn target(address: &str) -> Target {
     }
 }
 
-fn hops(text: &str, target: &Target) -> Result<Vec<String>, String> {
+/// The way to a target by that ssh_config.
+pub(crate) fn routed(text: &str, target: &Target, mut config: Libssh2Config) -> Result<Vec<Hop>, String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config");
     std::fs::write(&file, text).unwrap();
-    let config = Libssh2Config { config: Some(file), ..Libssh2Config::default() };
+    config.config = Some(file);
     let settings = Settings::new(config, &|_| None).unwrap();
-    let hops = route(&settings, target).map_err(|error| error.detail)?;
+    route(&settings, target).map_err(|error| error.detail)
+}
+
+fn hops(text: &str, target: &Target) -> Result<Vec<String>, String> {
+    let hops = routed(text, target, Libssh2Config::default())?;
     Ok(hops.into_iter().map(|hop| format!("{}@{}:{}", hop.user, hop.host, hop.port)).collect())
 }
 
@@ -69,5 +74,26 @@ fn lists_of_algorithms_are_those_of_openssh() {
         (Some("x"), ""),
     ] {
         assert_eq!(chosen(said, &own, &can).join(" "), list, "{said:?}");
+    }
+}
+
+#[test]
+fn strict_in_the_config_counts_before_accept_new() {
+    for (text, accept_new) in [
+        ("", true),
+        ("StrictHostKeyChecking yes", false),
+        ("StrictHostKeyChecking ask", true),
+        ("StrictHostKeyChecking no", true),
+        ("StrictHostKeyChecking accept-new\nStrictHostKeyChecking yes", true),
+        ("Host other\nStrictHostKeyChecking yes", true),
+    ] {
+        let config = Libssh2Config { host_key: NewKeys::AcceptNew, ..Libssh2Config::default() };
+        let hops = routed(text, &target("web1"), config).unwrap();
+        assert_eq!(hops[0].accept_new, accept_new, "{text}");
+    }
+    // And none of them opens what is strict.
+    for value in ["no", "off", "accept-new", "ask"] {
+        let text = format!("StrictHostKeyChecking {value}");
+        assert!(!routed(&text, &target("web1"), Libssh2Config::default()).unwrap()[0].accept_new, "{value}");
     }
 }

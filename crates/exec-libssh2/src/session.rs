@@ -12,7 +12,7 @@ use uphaul_core::ports::stream::Exchange;
 use uphaul_core::ports::{ExecError, ExecErrorKind, Output, RemoteCommand};
 
 use crate::connect::Connected;
-use crate::link::{Caller, Halt, Link, SILENT_MAX_S, Wake, is_disconnect};
+use crate::link::{Caller, Halt, Link, Wake, is_disconnect};
 use crate::tunnel::Tunnel;
 
 /// How long the host may take to open a channel. A dead connection is noticed sooner.
@@ -194,7 +194,7 @@ impl Worker {
         let program = command.argv.first().map_or("", String::as_str);
         match halt {
             Halt::Gone => Stop::Gone,
-            Halt::Silent => Stop::Lost(silent()),
+            Halt::Silent => Stop::Lost(silent(self.link.silent_max_s())),
             Halt::TimeOver => {
                 let seconds = OPEN_MAX.as_secs();
                 Stop::Lost(format!("the host did not open a channel for {program} within {seconds} s"))
@@ -267,7 +267,7 @@ impl Worker {
                 match self.link.wait(caller, until) {
                     Ok(()) => {}
                     Err(Halt::Gone) => break Err(Stop::Gone),
-                    Err(Halt::Silent) => break Err(Stop::Lost(silent())),
+                    Err(Halt::Silent) => break Err(Stop::Lost(silent(self.link.silent_max_s()))),
                     Err(Halt::Failed(error)) => break Err(Stop::Lost(error.message().to_owned())),
                     Err(Halt::TimeOver) => break Err(Stop::Error(exchange.overdue(&self.label))),
                 }
@@ -321,7 +321,7 @@ impl Worker {
                 Err(Halt::TimeOver | Halt::Gone) => {
                     return Err("the host closes no channel any more".to_owned());
                 }
-                Err(Halt::Silent) => return Err(silent()),
+                Err(Halt::Silent) => return Err(silent(self.link.silent_max_s())),
                 Err(Halt::Failed(error)) => return Err(error.message().to_owned()),
             }
         }
@@ -340,9 +340,10 @@ impl Worker {
         let never = || false;
         let wake = Arc::clone(&self.wake);
         let caller = Caller { wake: &wake, gone: &never };
+        let silent_s = self.link.silent_max_s();
         let told = |halt| match halt {
             Halt::Gone | Halt::TimeOver => Ok(()),
-            Halt::Silent => Err(silent()),
+            Halt::Silent => Err(silent(silent_s)),
             Halt::Failed(error) => Err(error.message().to_owned()),
         };
         self.closing.retain_mut(|channel| !closed(channel));
@@ -391,6 +392,6 @@ fn waits(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
 
-fn silent() -> String {
-    format!("the host did not answer for {SILENT_MAX_S} s")
+fn silent(seconds: f64) -> String {
+    format!("the host did not answer for {seconds} s")
 }

@@ -106,7 +106,13 @@ impl Known {
             ));
         }
         if !hop.accept_new {
-            return refuse(refused::unknown(label, &name, offered, &file, &add));
+            let told = refused::unknown(label, &name, offered, &file, &add);
+            return refuse(match hop.strict {
+                true => format!(
+                    "{told} (StrictHostKeyChecking is yes in your ssh_config: no key is added for it)"
+                ),
+                false => told,
+            });
         }
         let Some(file) = hop.known_hosts.first() else {
             return refuse(format!("there is no known_hosts to add the host key of {label} to"));
@@ -114,3 +120,7 @@ impl Known {
         known::add(file, &name, hop.hash_known_hosts, key).or_else(refuse)
     }
 }
+
+#[cfg(test)]
+#[path = "trust_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use ssh2::Channel;
 use uphaul_core::ports::{ExecError, ExecErrorKind};
 
-use crate::link::{Caller, Halt, Link, SILENT_MAX_S, is_disconnect};
+use crate::link::{Caller, Halt, Link, is_disconnect};
 use crate::login::Refusal;
 use crate::route::Hop;
 
@@ -184,7 +184,7 @@ impl Carrier {
         let listen = self.back.is_empty();
         match self.link.wait_beside(self.side.as_fd(), flags, listen, until) {
             Ok(_) | Err(Halt::TimeOver | Halt::Gone) => Ok(()),
-            Err(Halt::Silent) => Err(format!("it was silent for {SILENT_MAX_S} s")),
+            Err(Halt::Silent) => Err(format!("it was silent for {} s", self.link.silent_max_s())),
             Err(Halt::Failed(error)) => Err(error.message().to_owned()),
         }
     }

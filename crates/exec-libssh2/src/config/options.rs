@@ -27,6 +27,13 @@ pub(crate) struct Options {
     pub(crate) macs: Option<String>,
     pub(crate) host_key_algorithms: Option<String>,
     pub(crate) ignore_unknown: Option<String>,
+    /// Seconds; inside, nothing: `none`, or 0.
+    pub(crate) connect_timeout: Option<Option<u32>>,
+    /// The same.
+    pub(crate) alive_interval: Option<Option<u32>>,
+    pub(crate) alive_count: Option<u32>,
+    /// `StrictHostKeyChecking` is `yes`. The other values are laxer than what Uphaul does, or ask somebody.
+    pub(crate) strict: Option<bool>,
 }
 
 /// What came of a line.
@@ -41,7 +48,7 @@ pub(crate) enum Applied {
 }
 
 /// Keywords without a meaning for what Uphaul does, or that Uphaul decides itself with every executor: forwardings,
-/// terminals, questions, time limits, what is printed, other ways to log in, and the sharing of connections.
+/// terminals, questions, what is printed, other ways to log in, and the sharing of connections.
 const PASSED_OVER: &[&str] = &[
     "addkeystoagent",
     "batchmode",
@@ -49,6 +56,7 @@ const PASSED_OVER: &[&str] = &[
     "canonicalizefallbacklocal",
     "canonicalizemaxdots",
     "canonicalizepermittedcnames",
+    // No certificate of a host is accepted here at all: no list of who may sign one is stricter.
     "casignaturealgorithms",
     "challengeresponseauthentication",
     "channeltimeout",
@@ -58,7 +66,6 @@ const PASSED_OVER: &[&str] = &[
     "compression",
     "compressionlevel",
     "connectionattempts",
-    "connecttimeout",
     "controlmaster",
     "controlpath",
     "controlpersist",
@@ -104,19 +111,15 @@ const PASSED_OVER: &[&str] = &[
     "remotecommand",
     "remoteforward",
     "requesttty",
-    "requiredrsasize",
     "rhostsrsaauthentication",
     "rsaauthentication",
     "securitykeyprovider",
     "sendenv",
-    "serveralivecountmax",
-    "serveraliveinterval",
     "sessiontype",
     "smartcarddevice",
     "stdinnull",
     "streamlocalbindmask",
     "streamlocalbindunlink",
-    "stricthostkeychecking",
     "syslogfacility",
     "tag",
     "tcpkeepalive",
@@ -168,6 +171,10 @@ impl Options {
             "macs" => set(&mut self.macs, Ok(text())),
             "hostkeyalgorithms" => set(&mut self.host_key_algorithms, Ok(text())),
             "ignoreunknown" => set(&mut self.ignore_unknown, Ok(line.args.join(","))),
+            "connecttimeout" => set(&mut self.connect_timeout, time(first)),
+            "serveraliveinterval" => set(&mut self.alive_interval, time(first)),
+            "serveralivecountmax" => set(&mut self.alive_count, number(first)),
+            "stricthostkeychecking" => set(&mut self.strict, strict(first)),
             "proxycommand" => self.proxy_command(first),
             keyword => self.other(keyword, first),
         }
@@ -194,6 +201,11 @@ impl Options {
             "knownhostscommand" => (none(), "KnownHostsCommand"),
             "revokedhostkeys" => (none(), "RevokedHostKeys"),
             "pkcs11provider" => (none(), "PKCS11Provider"),
+            // Without the keyword ssh asks for 1024 bits; libssh2 does not look at how many a key has.
+            "requiredrsasize" => match number(first) {
+                Ok(bits) => (bits <= 1024, "RequiredRSASize of more than 1024"),
+                Err(why) => return Applied::Wrong(why),
+            },
             "setenv" => (false, "SetEnv"),
             "pubkeyauthentication" => (!no(), "PubkeyAuthentication no"),
             "preferredauthentications" => {
@@ -246,6 +258,49 @@ fn flag(text: &str) -> Result<bool, String> {
 /// Reads the number of a port.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("{text:?} is not a port"))
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number"))
+}
+
+/// A time as ssh has it: seconds, or numbers with units (`1m30s`). Nothing: no limit.
+fn time(text: &str) -> Result<Option<u32>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let bad = || format!("{text:?} is no time: seconds, or numbers with s, m, h, d, w");
+    let (mut total, mut digits) = (0_u32, String::new());
+    for c in text.chars() {
+        let unit: u32 = match c.to_ascii_lowercase() {
+            '0'..='9' => {
+                digits.push(c);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 60 * 60,
+            'd' => 24 * 60 * 60,
+            'w' => 7 * 24 * 60 * 60,
+            _ => return Err(bad()),
+        };
+        let more =
+            digits.parse::<u32>().ok().and_then(|n| n.checked_mul(unit)).and_then(|n| total.checked_add(n));
+        total = more.ok_or_else(bad)?;
+        digits.clear();
+    }
+    if !digits.is_empty() {
+        total = digits.parse::<u32>().ok().and_then(|n| total.checked_add(n)).ok_or_else(bad)?;
+    }
+    Ok(Some(total).filter(|seconds| *seconds > 0))
+}
+
+fn strict(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "yes" | "true" => Ok(true),
+        "no" | "false" | "off" | "ask" | "accept-new" => Ok(false),
+        _ => Err(format!("{text:?} is none of yes, no, ask, off, accept-new")),
+    }
 }
 
 fn family(text: &str) -> Result<Family, String> {

@@ -20,6 +20,11 @@ fn ours(file: &Path, name: &str) -> Result<Vec<(&'static str, String)>, String> 
     found.extend(options.identity.into_iter().map(|file| ("identityfile", file)));
     found.extend(options.certificate.into_iter().map(|file| ("certificatefile", file)));
     found.extend(options.jump.filter(|jump| jump != "none").map(|jump| ("proxyjump", jump)));
+    let seconds = |time: Option<u32>, none: &str| time.map_or(none.to_owned(), |time| time.to_string());
+    found.extend(options.connect_timeout.map(|time| ("connecttimeout", seconds(time, "none"))));
+    found.extend(options.alive_interval.map(|time| ("serveraliveinterval", seconds(time, "0"))));
+    found.extend(options.alive_count.map(|count| ("serveralivecountmax", count.to_string())));
+    found.extend(options.strict.filter(|yes| *yes).map(|_| ("stricthostkeychecking", "true".to_owned())));
     found.extend(options.host_key_alias.map(|alias| ("hostkeyalias", alias)));
     found.extend(options.identity_agent.map(|agent| ("identityagent", agent)));
     Ok(found)
@@ -84,6 +89,15 @@ const FILES: &[(&str, &str)] = &[
         "what has no meaning here",
         "Host web1\n  ForwardAgent yes\n  LocalForward 8080 localhost:80\n  SendEnv LANG LC_*\n  ControlMaster auto\n  ControlPath ~/.ssh/%C\n  ServerAliveInterval 5\n  Compression yes\n  LogLevel QUIET\n",
     ),
+    (
+        "times",
+        "Host web1\n  ConnectTimeout 7\n  ServerAliveInterval 2\n  ServerAliveCountMax 1\nHost web2\n  ConnectTimeout 1m30s\n\
+         Host *\n  ConnectTimeout 2h\n  ServerAliveInterval 1m\n",
+    ),
+    ("a wrong time", "Host web1\n  ConnectTimeout soon\n"),
+    ("a wrong count", "Host web1\n  ServerAliveCountMax x\n"),
+    ("strict", "Host web1\n  StrictHostKeyChecking yes\nHost *\n  StrictHostKeyChecking accept-new\n"),
+    ("a wrong strictness", "Host web1\n  StrictHostKeyChecking perhaps\n"),
     ("big letters", "HOST WEB1 web1\n  HOSTNAME Example.COM\n  Port 6\n"),
     ("an agent", "Host web1\n  IdentityAgent ~/agent.sock\n"),
     ("a wrong port", "Host web1\n  Port x\n"),
@@ -172,6 +186,7 @@ fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
         ("PubkeyAuthentication no", "PubkeyAuthentication no"),
         ("PreferredAuthentications password", "PreferredAuthentications without publickey"),
         ("PubkeyAcceptedAlgorithms ssh-ed25519", "PubkeyAcceptedAlgorithms"),
+        ("RequiredRSASize 3072", "RequiredRSASize"),
     ] {
         std::fs::write(&file, format!("# first\n{text}\n")).unwrap();
         let why = ours(&file, "web1").unwrap_err();
@@ -184,7 +199,13 @@ fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
             ours(&file, "web1").unwrap();
         }
     }
-    for fine in ["CanonicalizeHostname no", "ProxyCommand none", "PubkeyAcceptedAlgorithms +ssh-rsa"] {
+    for fine in [
+        "CanonicalizeHostname no",
+        "ProxyCommand none",
+        "PubkeyAcceptedAlgorithms +ssh-rsa",
+        "RequiredRSASize 1024",
+        "CASignatureAlgorithms ssh-ed25519",
+    ] {
         std::fs::write(&file, fine).unwrap();
         ours(&file, "web1").unwrap();
     }
