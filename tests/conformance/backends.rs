@@ -33,6 +33,7 @@ pub const BACKENDS: &[Backend] = &[
             (Need::AcceptNew, SIMULATED),
             (Need::LongBanner, SIMULATED),
             (Need::Passphrase, SIMULATED),
+            (Need::SilentAgent, SIMULATED),
         ],
     },
     Backend {
@@ -48,6 +49,7 @@ pub const BACKENDS: &[Backend] = &[
             (Need::AcceptNew, "it reaches no other machine"),
             (Need::LongBanner, "it reaches no other machine"),
             (Need::Passphrase, "it reaches no other machine"),
+            (Need::SilentAgent, "it reaches no other machine"),
         ],
     },
     Backend {
@@ -64,6 +66,7 @@ pub const BACKENDS: &[Backend] = &[
         lacks: &[
             (Need::AcceptNew, "it has no such setting: `ssh` adds a key when a person says so"),
             (Need::Passphrase, "it has no such setting: encrypted keys are in the agent"),
+            (Need::SilentAgent, "`ssh` waits for an agent; `timeouts.connect` ends it"),
         ],
     },
     Backend {
@@ -99,6 +102,7 @@ pub const BACKENDS: &[Backend] = &[
             (Need::AcceptNew, NO_TRUST),
             (Need::LongBanner, NO_TRUST),
             (Need::Passphrase, NO_TRUST),
+            (Need::SilentAgent, NO_TRUST),
         ],
     },
     Backend {
@@ -125,6 +129,7 @@ pub const BACKENDS: &[Backend] = &[
             (Need::AcceptNew, NO_TRUST),
             (Need::LongBanner, NO_TRUST),
             (Need::Passphrase, NO_TRUST),
+            (Need::SilentAgent, NO_TRUST),
         ],
     },
 ];

@@ -47,6 +47,8 @@ pub enum Need {
     LongBanner,
     /// A setting that opens encrypted keys.
     Passphrase,
+    /// That an agent which does not answer is passed over.
+    SilentAgent,
 }
 
 /// How a case went.
@@ -97,7 +99,8 @@ impl Backend {
             | Need::Away
             | Need::AcceptNew
             | Need::LongBanner
-            | Need::Passphrase => Ok(()),
+            | Need::Passphrase
+            | Need::SilentAgent => Ok(()),
         }
     }
 }

@@ -30,7 +30,7 @@ macro_rules! cases {
 pub fn all() -> Vec<Case> {
     use Need::{
         AcceptNew, Away, Held, Host, LoginShell, LongBanner, Network, Passphrase, Root, Script, Shell,
-        SshConfig, Trust,
+        SilentAgent, SshConfig, Trust,
     };
     cases! {
         scripted {
@@ -92,6 +92,7 @@ pub fn all() -> Vec<Case> {
                 jump_host_whose_next_is_down alias_with_everything known_hosts_of_the_config;
             AcceptNew => new_host_keys_are_added changed_host_keys_are_not_added;
             Passphrase => key_opened_by_a_passphrase key_with_a_wrong_passphrase;
+            SilentAgent => agent_that_never_answers;
         }
         login {
             Shell("bash") => login_by_bash;

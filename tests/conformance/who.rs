@@ -260,3 +260,18 @@ pub async fn key_with_a_wrong_passphrase(bench: Bench) {
     let error = refused(&host, ExecErrorKind::Auth).await;
     assert!(error.detail.contains("PATH") && error.detail.contains("passphrase is wrong"), "{error}");
 }
+
+pub async fn agent_that_never_answers(bench: Bench) {
+    let mut host = bench.host();
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("agent");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    host.access.config = host.sshd().file("agent_config", &format!("IdentityAgent {}\n", socket.display()));
+    // The key in the file is the right one.
+    soon(60, "the log-in", accepted(&host)).await;
+    // Where it is not, the agent is told of.
+    host.access.identity = vec![host.sshd().stranger()];
+    let error = refused(&host, ExecErrorKind::Auth).await;
+    let agent = format!("the agent at {} is not used: it did not answer within", socket.display());
+    assert!(error.detail.contains(&agent), "{error}");
+}

@@ -6,6 +6,8 @@ use base64ct::Encoding as _;
 use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
+use crate::agent;
+
 /// The most that a file of a key may have.
 const FILE_MAX: u64 = 256 * 1024;
 
@@ -98,17 +100,13 @@ pub(crate) fn open(locked: &str, passphrase: &str) -> Result<Zeroizing<String>, 
     key.to_openssh(LineEnding::LF).map_err(told)
 }
 
-/// Whether the agent that the environment names has the key.
+/// Whether the agent that the environment names has the key; also not, where it does not answer soon.
 pub(crate) fn agent_has(key: &Key) -> bool {
     let Some(public) = key.public.as_ref().and_then(|public| public.to_bytes().ok()) else { return false };
-    let listed = || -> Result<bool, ssh2::Error> {
-        let session = ssh2::Session::new()?;
-        let mut agent = session.agent()?;
-        agent.connect()?;
-        agent.list_identities()?;
-        Ok(agent.identities()?.iter().any(|identity| identity.blob() == public))
+    let Some(socket) = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()) else {
+        return false;
     };
-    std::env::var_os("SSH_AUTH_SOCK").is_some() && listed().unwrap_or(false)
+    agent::has(Path::new(&socket), &public)
 }
 
 /// The certificate in a file, if it is one of that key: one word of its kind, one of itself. Read here, since the crate

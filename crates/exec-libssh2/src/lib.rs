@@ -8,6 +8,7 @@
 //! What the library does not do, or was seen to do wrong, is done here: known_hosts is read by us ([`known`], [`trust`]),
 //! ssh_config too ([`config`], [`route`]), and encrypted keys are opened once for all hosts ([`settings`]).
 
+mod agent;
 mod alive;
 mod config;
 mod connect;
@@ -44,7 +45,7 @@ use crate::stage::Stage;
 /// How many sessions, and so threads, there may be at once; further ones wait for their turn.
 pub const SESSIONS_MAX: usize = 1024;
 
-/// How much longer than a thread itself is waited for it: for what it cannot be woken from (a name service, an agent).
+/// How much longer than a thread itself is waited for it: for what it cannot be woken from (a name service).
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a session may take to end.
 const CLOSE_MAX: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! Logging in, in the order of OpenSSH: keys of the agent that the configuration names, other keys of the agent, keys in
 //! files.
 
-use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 use ssh_key::{HashAlg, PublicKey};
@@ -9,6 +9,7 @@ use ssh2::Agent;
 use uphaul_core::ports::{ExecError, ExecErrorKind};
 use zeroize::Zeroizing;
 
+use crate::agent::{Front, Why};
 use crate::keys::{self, Key, Material};
 use crate::link::{Caller, Halt, Link, code, is_disconnect};
 use crate::route::Hop;
@@ -37,6 +38,7 @@ enum Offer {
 /// An agent and its keys.
 struct Held {
     agent: Agent,
+    why: Why,
     keys: Vec<ssh2::PublicKey>,
 }
 
@@ -86,7 +88,7 @@ impl Login<'_> {
             let done = match &offer {
                 Offer::Agent(place) => {
                     match held.as_ref().and_then(|held| Some((held, held.keys.get(*place)?))) {
-                        Some((held, key)) => self.offer_agent(&held.agent, key)?,
+                        Some((held, key)) => self.offer_agent(held, key)?,
                         None => false,
                     }
                 }
@@ -99,27 +101,25 @@ impl Login<'_> {
         Err(self.none_accepted())
     }
 
-    /// The agent, asked for its keys.
+    /// The agent, asked for its keys. One that does not answer is passed over, for the right key may be in a file.
     fn agent(&mut self) -> Option<Held> {
         let path = self.hop.agent.as_ref()?;
-        let asked = || -> Result<Held, ssh2::Error> {
-            let mut agent = self.link.session().agent()?;
-            agent.set_identity_path(path)?;
-            agent.connect()?;
-            agent.list_identities()?;
-            Ok(Held { keys: agent.identities()?, agent })
-        };
-        match asked() {
-            Ok(held) => Some(held),
-            Err(error) => {
-                self.notes.push(format!(
-                    "the agent at {} did not answer: {}",
-                    path.display(),
-                    error.message()
-                ));
-                None
-            }
-        }
+        self.ask(path)
+            .map_err(|why| self.notes.push(format!("the agent at {} is not used: {why}", path.display())))
+            .ok()
+    }
+
+    fn ask(&self, path: &Path) -> Result<Held, String> {
+        let front = Front::new(path, self.until)?;
+        let told = |error: ssh2::Error| error.message().to_owned();
+        let mut agent = self.link.session().agent().map_err(told)?;
+        agent.set_identity_path(front.path()).map_err(told)?;
+        agent.connect().map_err(told)?;
+        let why = front.carry(self.until).map_err(|error| error.to_string())?;
+        let listed = agent.list_identities().and_then(|()| agent.identities());
+        // Its own word for it says more than that of libssh2.
+        let keys = listed.map_err(|error| why.told().unwrap_or_else(|| told(error)))?;
+        Ok(Held { keys, agent, why })
     }
 
     fn offers(&mut self, held: Option<&Held>) -> Vec<Offer> {
@@ -192,17 +192,18 @@ impl Login<'_> {
         found
     }
 
-    fn offer_agent(&mut self, agent: &Agent, key: &ssh2::PublicKey) -> Result<bool, Refusal> {
+    fn offer_agent(&mut self, held: &Held, key: &ssh2::PublicKey) -> Result<bool, Refusal> {
         let user = self.hop.user.clone();
         self.offered.push(match PublicKey::from_bytes(key.blob()) {
             Ok(public) => format!("{} {} agent", key.comment(), named(&public)),
             Err(_) => format!("{} agent", key.comment()),
         });
-        let done = self.link.call(self.caller, self.until, |_| agent.userauth(&user, key));
+        let done = self.link.call(self.caller, self.until, |_| held.agent.userauth(&user, key));
         self.judge(done).map(|verdict| match verdict {
             Verdict::In => true,
             Verdict::No => false,
             Verdict::Unsigned(why) => {
+                let why = held.why.told().unwrap_or(why);
                 self.notes.push(format!("the agent did not sign with {}: {why}", key.comment()));
                 false
             }
@@ -324,12 +325,13 @@ impl Login<'_> {
         self.refused(&format!(
             "it would accept the key {name}, but that is encrypted: `ssh-add {file}` before, or name the variable that \
              has its passphrase in `executor.libssh2.passphrase_env`, or name the key in `executor.libssh2.identity` and \
-             you are asked on a terminal"
+             you are asked on a terminal{}",
+            self.noted()
         ))
     }
 
     fn none_accepted(&self) -> Refusal {
-        let mut why = if self.offered.is_empty() {
+        let why = if self.offered.is_empty() {
             "there was no key to offer. Name one in `executor.libssh2.identity`, in your ssh_config, or add it to the \
              agent (`ssh-add`)"
                 .to_owned()
@@ -341,10 +343,11 @@ impl Login<'_> {
                 self.hop.user
             )
         };
-        if !self.notes.is_empty() {
-            let _ = write!(why, " ({})", self.notes.join("; "));
-        }
-        self.refused(&why)
+        self.refused(&(why + &self.noted()))
+    }
+
+    fn noted(&self) -> String {
+        if self.notes.is_empty() { String::new() } else { format!(" ({})", self.notes.join("; ")) }
     }
 
     fn refused(&self, why: &str) -> Refusal {
