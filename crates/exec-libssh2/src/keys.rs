@@ -125,6 +125,11 @@ pub(crate) fn certificate_of(key: &Key, path: &Path) -> Option<String> {
     fits.then(|| format!("{kind} {base64}"))
 }
 
+/// What a certificate of [`certificate_of`] is on the wire.
+pub(crate) fn bytes_of(certificate: &str) -> Option<Vec<u8>> {
+    base64ct::Base64::decode_vec(certificate.split_once(' ')?.1).ok()
+}
+
 /// The first text of a row of texts, each with its length before it, and the rest.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;

@@ -125,26 +125,10 @@ impl Login<'_> {
     fn offers(&mut self, held: Option<&Held>) -> Vec<Offer> {
         let held = held.map_or(&[][..], |held| held.keys.as_slice());
         let files = self.files();
-        let is = |file: &Key, held: &ssh2::PublicKey| {
-            file.public
-                .as_ref()
-                .and_then(|public| public.to_bytes().ok())
-                .is_some_and(|own| own == held.blob())
-        };
-        let mut places = Vec::new();
-        for (file, _) in &files {
-            places.extend(
-                (0..held.len())
-                    .filter(|place| is(file, &held[*place]) && !places.contains(place))
-                    .collect::<Vec<_>>(),
-            );
-        }
-        // A certificate of the agent belongs to a key that is named, as far as we can tell.
-        let certified =
-            |key: &ssh2::PublicKey| kind_of(key.blob()).is_some_and(|kind| kind.contains("-cert-"));
-        let others = (0..held.len()).filter(|place| !places.contains(place));
-        let others = others.filter(|place| !self.hop.identities_only || certified(&held[*place]));
-        places.extend(others.collect::<Vec<_>>());
+        let wanted: Vec<Vec<u8>> =
+            files.iter().map(|(key, certificate)| blob(key, certificate.as_deref())).collect();
+        let blobs: Vec<&[u8]> = held.iter().map(ssh2::PublicKey::blob).collect();
+        let places = order(&blobs, &wanted, self.hop.identities_only);
         let hardware =
             |place: &usize| kind_of(held[*place].blob()).is_some_and(|kind| kind.starts_with("sk-"));
         for place in places.iter().filter(|place| hardware(place)) {
@@ -155,8 +139,8 @@ impl Login<'_> {
         }
         let mut offers: Vec<Offer> =
             places.into_iter().filter(|place| !hardware(place)).map(Offer::Agent).collect();
-        for (file, certificate) in files {
-            if certificate.is_some() || !held.iter().any(|key| is(&file, key)) {
+        for ((file, certificate), wanted) in files.into_iter().zip(&wanted) {
+            if !blobs.contains(&wanted.as_slice()) {
                 offers.push(Offer::File(Box::new(file), certificate));
             }
         }
@@ -179,8 +163,10 @@ impl Login<'_> {
                     continue;
                 }
             };
-            let beside = keys::certificate_beside(&identity.path);
-            for path in self.hop.certificate.iter().chain([&beside]) {
+            // As OpenSSH: the one beside a key counts where none is named.
+            let beside =
+                Some(keys::certificate_beside(&identity.path)).filter(|_| self.hop.certificate.is_empty());
+            for path in self.hop.certificate.iter().chain(&beside) {
                 found.extend(
                     keys::certificate_of(&key, path).map(|certificate| (key.clone(), Some(certificate))),
                 );
@@ -356,6 +342,28 @@ impl Login<'_> {
     }
 }
 
+/// A key, or its certificate, as an agent lists it.
+fn blob(key: &Key, certificate: Option<&str>) -> Vec<u8> {
+    match certificate {
+        Some(certificate) => keys::bytes_of(certificate),
+        None => key.public.as_ref().and_then(|public| public.to_bytes().ok()),
+    }
+    .unwrap_or_default()
+}
+
+/// The places of the agent's keys and certificates that are offered: those that the configuration names, in its order,
+/// then all others. With `IdentitiesOnly` no others, also no certificate that is not named itself.
+fn order(held: &[&[u8]], wanted: &[Vec<u8>], identities_only: bool) -> Vec<usize> {
+    let mut places = Vec::new();
+    for wanted in wanted {
+        places.extend(held.iter().position(|held| held == wanted).filter(|place| !places.contains(place)));
+    }
+    if !identities_only {
+        places.extend((0..held.len()).filter(|place| !places.contains(place)).collect::<Vec<_>>());
+    }
+    places
+}
+
 /// What a server said to one key.
 enum Verdict {
     In,
@@ -375,3 +383,7 @@ fn kind_of(blob: &[u8]) -> Option<&str> {
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     std::str::from_utf8(rest.get(..length)?).ok()
 }
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;
