@@ -90,7 +90,7 @@ pub fn all() -> Vec<Case> {
                 login_user_that_is_not_there login_user_without_a_shell;
             SshConfig => chain_of_jump_hosts jump_host_that_forwards_nothing jump_host_lost_in_the_middle
                 jump_host_whose_next_is_down alias_with_everything known_hosts_of_the_config;
-            AcceptNew => new_host_keys_are_added changed_host_keys_are_not_added;
+            AcceptNew => new_host_keys_are_added changed_host_keys_are_not_added marked_host_keys_are_not_added;
             Passphrase => key_opened_by_a_passphrase key_with_a_wrong_passphrase;
             SilentAgent => agent_that_never_answers;
         }

@@ -245,6 +245,26 @@ pub async fn changed_host_keys_are_not_added(bench: Bench) {
     assert_eq!(std::fs::read_to_string(&host.access.known_hosts).unwrap().trim(), line);
 }
 
+pub async fn marked_host_keys_are_not_added(bench: Bench) {
+    let mut host = bench.host();
+    host.access.accept_new = true;
+    let (name, own, other) =
+        (host.sshd().name(), host.sshd().host_key("host"), host.sshd().host_key("other_host"));
+    // Also by the name without the port.
+    for name in [name.as_str(), "127.0.0.1"] {
+        for (line, told) in [
+            (format!("@revoked {name} {own}"), "revoked"),
+            (format!("@cert-authority {name} {other}"), "executor.backend = \"openssh\""),
+        ] {
+            knows(&mut host, &line);
+            let error = refused(&host, ExecErrorKind::HostKey).await;
+            let place = format!("{}:1", host.access.known_hosts.display());
+            assert!(error.detail.contains(told) && error.detail.contains(&place), "{error}");
+            assert_eq!(std::fs::read_to_string(&host.access.known_hosts).unwrap().trim(), line);
+        }
+    }
+}
+
 pub async fn key_opened_by_a_passphrase(bench: Bench) {
     let mut host = bench.host();
     // A variable that is there anyway, since a test can set none.

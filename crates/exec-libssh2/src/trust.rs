@@ -97,7 +97,9 @@ impl Known {
             let told = refused::unknown(label, &name, offered, &file, &add);
             return refuse(format!("{told} ({} has a key of another kind for it)", line.place));
         }
-        if let Some(line) = self.named.iter().find(|line| line.mark == Mark::CertAuthority) {
+        // As OpenSSH: an authority for the name without the port is one for the host at this port, too.
+        let mut all = self.named.iter().chain(&self.bare);
+        if let Some(line) = all.find(|line| line.mark == Mark::CertAuthority) {
             return refuse(format!(
                 "the host key of {label} cannot be checked: it offered {offered}, and {} trusts it by a certificate \
                  authority, which the backend libssh2 cannot. Use `executor.backend = \"openssh\"`, or add the key \

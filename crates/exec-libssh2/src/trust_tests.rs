@@ -5,6 +5,8 @@ use crate::route::tests::{routed, target};
 use crate::{Libssh2Config, NewKeys};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+/// Another one: of an authority, or of a host.
+const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
 const NAMED: &str = "[web1]:2222";
 
 fn there() -> Target {
@@ -37,4 +39,56 @@ fn a_new_key_is_added_but_where_the_config_is_strict() {
     let why = checked.unwrap_err();
     assert!(why.contains("is not known") && why.contains("StrictHostKeyChecking is yes"), "{why}");
     assert_eq!(file, "");
+}
+
+#[test]
+fn accept_new_adds_no_key_of_a_host_with_a_mark_that_is_not_honoured() {
+    for name in [NAMED, "web1", "*", "web*,elsewhere", "[*]:2222"] {
+        let lines = format!("# mine\n@revoked {name} {KEY}\n");
+        let (checked, file) = shown(&lines, "");
+        let why = checked.unwrap_err();
+        assert!(why.contains("marked as revoked") && why.contains("known_hosts:2"), "{name}: {why}");
+        assert_eq!(file, lines, "{name}");
+
+        let lines = format!("# mine\n\n@cert-authority {name} {OTHER}\n");
+        for config in ["", "StrictHostKeyChecking yes\n"] {
+            let (checked, file) = shown(&lines, config);
+            let why = checked.unwrap_err();
+            for part in
+                ["known_hosts:3", "certificate authority", "executor.backend = \"openssh\"", "SHA256:"]
+            {
+                assert!(why.contains(part), "{name}: {part} in: {why}");
+            }
+            assert_eq!(file, lines, "{name}");
+        }
+    }
+    // A mark that cannot be read might be meant for the key.
+    let (checked, file) = shown("@revoked web1 ssh-new AAAA\n", "");
+    assert!(checked.unwrap_err().contains("cannot be read"));
+    assert_eq!(file, "@revoked web1 ssh-new AAAA\n");
+}
+
+#[test]
+fn marks_for_others_are_no_reason_to_refuse() {
+    for lines in [
+        format!("@revoked web2 {KEY}\n"),
+        format!("@revoked web1 {OTHER}\n"),
+        format!("@cert-authority [web1]:2223,web2 {OTHER}\n"),
+        format!("@cert-authority *,!{NAMED},!web1 {OTHER}\n"),
+    ] {
+        let (checked, file) = shown(&lines, "");
+        assert_eq!((checked, file), (Ok(()), format!("{lines}{NAMED} {KEY}\n")));
+    }
+    // One that is known by its key besides is that host.
+    let lines = format!("@cert-authority web1 {OTHER}\nweb1 {KEY}\n");
+    assert_eq!(shown(&lines, ""), (Ok(()), lines));
+}
+
+#[test]
+fn an_authority_for_the_alias_counts_and_one_for_the_name_behind_it_does_not() {
+    let config = "HostKeyAlias the-key\n";
+    let lines = format!("@cert-authority the-key {OTHER}\n");
+    assert!(shown(&lines, config).0.unwrap_err().contains("certificate authority"));
+    let lines = format!("@cert-authority web1 {OTHER}\n");
+    assert_eq!(shown(&lines, config), (Ok(()), format!("{lines}the-key {KEY}\n")));
 }
