@@ -22,6 +22,7 @@ mod route;
 mod session;
 mod settings;
 mod stage;
+mod survey;
 mod trust;
 mod tunnel;
 
@@ -41,6 +42,9 @@ use crate::link::{Caller, Wake};
 use crate::session::{Order, Worker};
 use crate::settings::Settings;
 use crate::stage::Stage;
+use crate::survey::Survey;
+
+pub use crate::survey::Remark;
 
 /// How many sessions, and so threads, there may be at once; further ones wait for their turn.
 pub const SESSIONS_MAX: usize = 1024;
@@ -95,6 +99,12 @@ impl Libssh2Executor {
     pub fn new(config: Libssh2Config, ask: Ask<'_>) -> Result<Self, ExecError> {
         let settings = Arc::new(Settings::new(config, ask)?);
         Ok(Self { settings, sessions: Arc::new(Semaphore::new(SESSIONS_MAX)) })
+    }
+
+    /// What stands in the way to these hosts on this machine: in the ssh_config, keys, the agent, known_hosts. It reads
+    /// files and asks agents (for at most 5 s each), and reaches no host.
+    pub fn survey(&self, targets: &[Target]) -> Vec<Remark> {
+        Survey::of(&self.settings, targets)
     }
 }
 

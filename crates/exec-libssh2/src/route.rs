@@ -109,14 +109,19 @@ impl Hop {
 
 /// All hosts on the way to a target, itself the last.
 pub(crate) fn route(settings: &Settings, target: &Target) -> Result<Vec<Hop>, ExecError> {
+    let told = |why| ExecError::before(ExecErrorKind::Local, format!("{}: {why}", target.label()));
+    way(settings, target).map_err(told)
+}
+
+/// The same; the error does not say for whom.
+pub(crate) fn way(settings: &Settings, target: &Target) -> Result<Vec<Hop>, String> {
     let spec = Spec {
         name: target.address.clone(),
         user: target.user.as_ref().map(ToString::to_string),
         port: target.port,
     };
     let mut hops = Vec::new();
-    walk(settings, target, &spec, None, &mut hops)
-        .map_err(|why| ExecError::before(ExecErrorKind::Local, format!("{}: {why}", target.label())))?;
+    walk(settings, target, &spec, None, &mut hops)?;
     hops.reverse();
     for i in 0..hops.len() {
         hops[i].behind = i > 0;

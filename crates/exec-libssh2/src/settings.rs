@@ -126,7 +126,8 @@ fn passphrase_of(variable: String) -> Result<Passphrase, ExecError> {
     match std::env::var(&variable) {
         Ok(text) => Ok(Passphrase { variable, text: Zeroizing::new(text) }),
         Err(error) => Err(local(format!(
-            "executor.libssh2.passphrase_env names the variable {variable}, which cannot be used: {error}"
+            "executor.libssh2.passphrase_env names the variable {variable}, which cannot be used: {error}. Set it \
+             to the passphrase, or leave the key out"
         ))),
     }
 }

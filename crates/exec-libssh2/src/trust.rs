@@ -79,6 +79,28 @@ impl Known {
         self.not_known(hop, &key, &offered)
     }
 
+    /// What can be said before it is asked for its key: a word about one that may be refused, an error for one that will be.
+    pub(crate) fn doubt(&self, hop: &Hop) -> Result<Option<String>, String> {
+        let plain = |line: &Line| line.mark == Mark::Plain;
+        if hop.pinned.is_some() || self.named.iter().chain(&self.bare).any(plain) {
+            return Ok(None);
+        }
+        let name = hop.known_name();
+        match self.authority() {
+            Some(line) => Err(format!("the key of {name} cannot be checked: {}", by_authority(line))),
+            None if hop.accept_new => Ok(None),
+            None => {
+                let file = hop.known_hosts.first().map(|file| file.display().to_string()).unwrap_or_default();
+                Ok(Some(format!("no key of {name} is known ({file}), and an unknown one is refused")))
+            }
+        }
+    }
+
+    /// As OpenSSH: an authority for the name without the port is one for the host at this port, too.
+    fn authority(&self) -> Option<&Line> {
+        self.named.iter().chain(&self.bare).find(|line| line.mark == Mark::CertAuthority)
+    }
+
     fn revoked(&self, bytes: &[u8]) -> Option<&Line> {
         let lines = self.named.iter().chain(&self.bare);
         lines.filter(|line| line.mark == Mark::Revoked).find(|line| line.key.is_none() || line.has(bytes))
@@ -97,14 +119,10 @@ impl Known {
             let told = refused::unknown(label, &name, offered, &file, &add);
             return refuse(format!("{told} ({} has a key of another kind for it)", line.place));
         }
-        // As OpenSSH: an authority for the name without the port is one for the host at this port, too.
-        let mut all = self.named.iter().chain(&self.bare);
-        if let Some(line) = all.find(|line| line.mark == Mark::CertAuthority) {
+        if let Some(line) = self.authority() {
             return refuse(format!(
-                "the host key of {label} cannot be checked: it offered {offered}, and {} trusts it by a certificate \
-                 authority, which the backend libssh2 cannot. Use `executor.backend = \"openssh\"`, or add the key \
-                 itself: {add}",
-                line.place
+                "the host key of {label} cannot be checked: it offered {offered}, and {}, or add the key itself: {add}",
+                by_authority(line)
             ));
         }
         if !hop.accept_new {
@@ -121,6 +139,13 @@ impl Known {
         };
         known::add(file, &name, hop.hash_known_hosts, key).or_else(refuse)
     }
+}
+
+fn by_authority(line: &Line) -> String {
+    format!(
+        "{} trusts it by a certificate authority, which the backend libssh2 cannot. Use `executor.backend = \"openssh\"`",
+        line.place
+    )
 }
 
 #[cfg(test)]

@@ -108,14 +108,7 @@ impl Engine {
 
     /// How a host is reached.
     pub(crate) fn target(&self, host: &Host) -> Target {
-        Target {
-            name: host.name.clone(),
-            address: host.address.clone(),
-            port: host.port,
-            user: host.user.clone(),
-            host_key: host.host_key.clone(),
-            connect_timeout: Duration::from_secs(self.config.limits.connect_s.into()),
-        }
+        target(&self.config, host)
     }
 
     /// How long a lost host is tried before its run is parked.
@@ -175,6 +168,18 @@ pub(crate) fn new_run_id() -> Result<RunId, CliError> {
     Ok(RunId::from_bits(bits))
 }
 
+/// How a host is reached.
+pub(crate) fn target(config: &Config, host: &Host) -> Target {
+    Target {
+        name: host.name.clone(),
+        address: host.address.clone(),
+        port: host.port,
+        user: host.user.clone(),
+        host_key: host.host_key.clone(),
+        connect_timeout: Duration::from_secs(config.limits.connect_s.into()),
+    }
+}
+
 /// Makes an executor.
 ///
 /// # Errors
@@ -202,16 +207,24 @@ pub(crate) fn executor(backend: Backend, config: &Config) -> Result<Arc<dyn Remo
         }
         Backend::Local => Ok(Arc::new(LocalExecutor::new())),
         Backend::Mock => Ok(Arc::new(MockExecutor::new(MockFleet::open()))),
-        Backend::Libssh2 => libssh2(config),
+        Backend::Libssh2 => {
+            libssh2(config, &ask_passphrase).map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>)
+        }
     }
 }
 
-fn libssh2(config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
+/// The executor `libssh2`. `ask` is asked for the passphrases of keys that are named and that nothing else opens.
+///
+/// # Errors
+/// Says why it cannot work on this machine.
+pub(crate) fn libssh2(
+    config: &Config,
+    ask: uphaul_exec_libssh2::Ask<'_>,
+) -> Result<Libssh2Executor, CliError> {
     let Libssh2Options { config, identity, known_hosts, accept_new, passphrase_env } = config.libssh2.clone();
     let host_key = if accept_new { NewKeys::AcceptNew } else { NewKeys::Strict };
     let config = Libssh2Config { config, identity, known_hosts, host_key, passphrase_env };
-    let executor = Libssh2Executor::new(config, &ask_passphrase);
-    executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
+    Libssh2Executor::new(config, ask).map_err(|error| {
         CliError::host("hosts cannot be reached by libssh2 from this machine").cause(error.detail)
     })
 }

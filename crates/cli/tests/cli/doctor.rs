@@ -140,6 +140,57 @@ fn an_ssh_that_does_not_serve() {
 }
 
 #[test]
+fn what_libssh2_cannot_do_for_a_host() {
+    let env = machine(SSH);
+    let table =
+        "[default.executor]\nbackend = \"libssh2\"\n[default.executor.libssh2]\nconfig = \"ssh_config\"\n";
+    env.file("uphaul.toml", &format!("{SERVICE}{table}"));
+    env.file(
+        "ssh_config",
+        "IdentityFile ~/.ssh/gone\nGlobalKnownHostsFile none\nHost 10.0.0.2\n  ProxyCommand nc %h %p\n",
+    );
+    let home = env.work().join("../home");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+    file(&home.join(".ssh/known_hosts"), 0o644, &format!("10.0.0.1,10.0.0.4,10.0.0.5,10.0.0.6 {key}\n"));
+    for n in 1..=6 {
+        let _ = env.run(&["hosts", "add", &format!("web-{n}"), &format!("10.0.0.{n}")]).ok();
+    }
+    let mut page = String::new();
+    let mut told = |name: &str, code: i32| {
+        let said = env.run(&["doctor"]);
+        assert_eq!(said.code, Some(code), "{said}");
+        page += &format!("# {name}\n{}", about(&said.stdout, "executor libssh2"));
+    };
+    told("a proxy command, a key that is not there, an unknown host", 5);
+    env.file("ssh_config", "GlobalKnownHostsFile none\n");
+    std::fs::write(home.join(".ssh/known_hosts"), format!("10.0.0.* {key}\n")).unwrap();
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "a passphrase", "-f"])
+        .arg(env.work().join("locked"))
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        return println!("SKIPPED: there is no ssh-keygen");
+    }
+    // It is said, and nobody is asked.
+    env.file("uphaul.toml", &format!("{SERVICE}{table}identity = [\"locked\"]\n"));
+    told("a key with a passphrase", 0);
+    let variable = "identity = [\"locked\"]\npassphrase_env = \"NO_SUCH_PASSPHRASE\"\n";
+    env.file("uphaul.toml", &format!("{SERVICE}{table}{variable}"));
+    told("a variable that is not set", 5);
+    env.file("uphaul.toml", &format!("{SERVICE}{table}identity = [\"gone\"]\n"));
+    told("an identity that is not there", 5);
+    let _ = std::fs::remove_file(env.work().join("locked"));
+    let open = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(env.work().join("locked"))
+        .status();
+    assert!(open.unwrap().success());
+    env.file("uphaul.toml", &format!("{SERVICE}{table}identity = [\"locked\"]\n"));
+    told("all in order", 0);
+    insta::assert_snapshot!(page);
+}
+
+#[test]
 fn a_record_and_a_configuration_that_do_not_serve() {
     let env = machine(SSH);
     let mut pages = String::new();

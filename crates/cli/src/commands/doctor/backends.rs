@@ -6,9 +6,8 @@ use uphaul_core::ports::{RemoteExecutor as _, Target};
 use uphaul_exec_local::LocalExecutor;
 use uphaul_store::Host;
 
-use super::{Area, Finding, Mark, ssh};
+use super::{Area, Finding, Mark, libssh2, ssh};
 use crate::config::{Backend, Config, rule_key};
-use crate::engine::executor;
 use crate::exit::Exit;
 use crate::select::no_match;
 use crate::surroundings::Surroundings;
@@ -20,7 +19,7 @@ pub(super) async fn look(config: Option<&Config>, hosts: &[Host], around: &Surro
     for backend in Backend::ALL {
         let mut findings = match backend {
             Backend::Openssh => ssh::openssh(config, around).await,
-            Backend::Libssh2 => libssh2(config),
+            Backend::Libssh2 => libssh2::look(config, hosts),
             Backend::Command => command(config),
             Backend::Local => local().await,
             Backend::Mock => vec![Finding::good("simulates hosts; nothing real is reached")],
@@ -67,14 +66,6 @@ fn rules(config: &Config, hosts: &[Host]) -> Vec<Finding> {
         }
     };
     config.rules.iter().enumerate().map(rule).collect()
-}
-
-fn libssh2(config: Option<&Config>) -> Vec<Finding> {
-    let Some(config) = config else { return vec![unread()] };
-    vec![match executor(Backend::Libssh2, config) {
-        Ok(_) => Finding::good("is built in; no ssh is needed on this machine"),
-        Err(error) => refused(&error),
-    }]
 }
 
 fn command(config: Option<&Config>) -> Vec<Finding> {

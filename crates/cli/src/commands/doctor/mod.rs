@@ -3,6 +3,7 @@
 mod agent;
 mod backends;
 mod config;
+mod libssh2;
 mod machine;
 mod program;
 mod record;
