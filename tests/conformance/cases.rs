@@ -80,7 +80,7 @@ pub fn all() -> Vec<Case> {
         }
         trust {
             Trust => unknown_host_key changed_host_key revoked_host_key hashed_known_hosts wildcard_known_hosts
-                pinned_host_key pinned_is_another_host_key
+                pinned_host_key pinned_is_another_host_key pinned_host_key_that_is_revoked
                 wrong_user_key no_user_key encrypted_user_key key_of_the_agent certificate_of_the_agent many_keys_before_the_right_one;
             SshConfig => jump_host pinned_key_is_not_the_jump_hosts jump_host_with_an_unknown_key config_cannot_weaken_trust;
         }

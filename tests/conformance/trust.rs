@@ -96,6 +96,26 @@ pub async fn pinned_is_another_host_key(bench: Bench) {
     }
 }
 
+pub async fn pinned_host_key_that_is_revoked(bench: Bench) {
+    let mut host = bench.host();
+    let (name, key) = (host.sshd().name(), host.sshd().host_key("host"));
+    host.target.host_key = Some(key.parse().unwrap());
+    let bare = name.trim_start_matches('[').split(']').next().unwrap().to_owned();
+    // By its name, without its port, and by a pattern.
+    for name in [name.as_str(), bare.as_str(), "*"] {
+        let line = format!("# mine\n@revoked {name} {key}");
+        host.access.known_hosts = host.sshd().known_hosts_of("revoked", &line);
+        let error = refused(&host, ExecErrorKind::HostKey).await;
+        let place = format!("{}:2", host.access.known_hosts.display());
+        assert!(error.detail.contains("revoked") && error.detail.contains(&place), "{error}");
+    }
+    // One that is revoked for another host is still this one's, and so is another key of this host.
+    let other = host.sshd().host_key("other_host");
+    let lines = format!("@revoked elsewhere.example.com {key}\n@revoked {name} {other}");
+    host.access.known_hosts = host.sshd().known_hosts_of("revoked", &lines);
+    accepted(&host).await;
+}
+
 pub async fn wrong_user_key(bench: Bench) {
     let mut host = bench.host();
     host.access.identity = vec![host.sshd().stranger()];

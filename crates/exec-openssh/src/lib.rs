@@ -16,6 +16,7 @@
 mod cause;
 mod master;
 mod place;
+mod revoked;
 mod session;
 mod settings;
 

@@ -16,6 +16,7 @@ use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
 use crate::cause::{self, Log};
 use crate::local;
 use crate::place::{Files, Place};
+use crate::revoked;
 use crate::settings::Settings;
 
 /// After how many seconds without any control connection a master ends itself: this is how long one outlives an Uphaul
@@ -61,6 +62,9 @@ impl Master {
         let mut launch = Launch { child: None, files: Arc::new(place.files()), held: false };
         std::fs::write(&launch.files.config, settings.text(target))
             .map_err(|error| local(format!("cannot write the configuration for ssh: {error}")))?;
+        if let Some(key) = &target.host_key {
+            revoked::check(settings, &launch.files, target, key).await?;
+        }
         let mut command = command(settings, &launch.files, target)?;
         let child = command.spawn();
         let child =
