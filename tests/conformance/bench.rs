@@ -49,6 +49,10 @@ pub enum Need {
     Passphrase,
     /// That an agent which does not answer is passed over.
     SilentAgent,
+    /// `Trust`, where the tests may put another user's login to the test.
+    TrustAsRoot,
+    /// `Held`, by a server that closes channels of its own accord.
+    ChannelTimeout,
 }
 
 /// How a case went.
@@ -67,7 +71,12 @@ pub enum Verdict {
 impl Backend {
     /// What it says of itself, if it cannot do what a case needs.
     pub fn lack(&self, need: Need) -> Option<Verdict> {
-        let kind = if matches!(need, Need::Shell(_)) { Need::LoginShell } else { need };
+        let kind = match need {
+            Need::Shell(_) => Need::LoginShell,
+            Need::TrustAsRoot => Need::Trust,
+            Need::ChannelTimeout => Need::Held,
+            plain => plain,
+        };
         let found = self.lacks.iter().find(|(lack, _)| *lack == kind);
         found.map(|(_, why)| Verdict::NotFor((*why).to_owned()))
     }
@@ -86,7 +95,12 @@ impl Backend {
             Need::Shell(shell) if program(shell).is_none() => {
                 Err(Verdict::Skipped(format!("{shell} is not installed")))
             }
-            Need::Root if user() != "root" => Err(Verdict::Skipped("the tests do not run as root".into())),
+            Need::ChannelTimeout if Sshd::start(&channels_end()).is_err() => {
+                Err(Verdict::Skipped("this sshd has no ChannelTimeout".into()))
+            }
+            Need::Root | Need::TrustAsRoot if user() != "root" => {
+                Err(Verdict::Skipped("the tests do not run as root".into()))
+            }
             Need::Host
             | Need::Network
             | Need::Held
@@ -100,6 +114,8 @@ impl Backend {
             | Need::AcceptNew
             | Need::LongBanner
             | Need::Passphrase
+            | Need::TrustAsRoot
+            | Need::ChannelTimeout
             | Need::SilentAgent => Ok(()),
         }
     }
@@ -108,6 +124,11 @@ impl Backend {
 fn sshd_runs() -> &'static Result<(), String> {
     static RUNS: OnceLock<Result<(), String>> = OnceLock::new();
     RUNS.get_or_init(|| Sshd::start(&SshdSpec::default()).map(drop))
+}
+
+/// A server that ends a channel which is silent for a second.
+pub fn channels_end() -> SshdSpec {
+    SshdSpec { config: "ChannelTimeout session=1s\n".into(), ..SshdSpec::default() }
 }
 
 /// What a client is given to reach a host.

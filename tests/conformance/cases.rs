@@ -29,8 +29,8 @@ macro_rules! cases {
 /// All cases, in the order of the table.
 pub fn all() -> Vec<Case> {
     use Need::{
-        AcceptNew, Away, Held, Host, LoginShell, LongBanner, Network, Passphrase, Root, Script, Shell,
-        SilentAgent, SshConfig, Trust,
+        AcceptNew, Away, ChannelTimeout, Held, Host, LoginShell, LongBanner, Network, Passphrase, Root,
+        Script, Shell, SilentAgent, SshConfig, Trust, TrustAsRoot,
     };
     cases! {
         scripted {
@@ -75,8 +75,9 @@ pub fn all() -> Vec<Case> {
             Trust => banner_of_32_kib banner_that_is_long_is_taken_or_told text_before_the_version connection_reset_in_a_flood dead_network_in_the_middle
                 network_that_dies_in_the_log_in closed_before_the_greeting something_that_is_no_ssh
                 too_many_log_ins_at_once;
-            Held => network_that_dies_between_commands two_sessions_at_most one_session_at_most channels_that_time_out no_session_at_all
+            Held => network_that_dies_between_commands two_sessions_at_most one_session_at_most no_session_at_all
                 forty_sessions_at_once;
+            ChannelTimeout => channels_that_time_out;
         }
         trust {
             Trust => unknown_host_key changed_host_key revoked_host_key hashed_known_hosts wildcard_known_hosts
@@ -87,7 +88,8 @@ pub fn all() -> Vec<Case> {
         who {
             Trust => host_keys_of_all_kinds host_known_by_a_key_of_another_kind known_by_an_authority_alone
                 known_without_the_port revoked_key_of_another_host user_keys_of_all_kinds user_certificate
-                login_user_that_is_not_there login_user_without_a_shell;
+                login_user_that_is_not_there;
+            TrustAsRoot => login_user_without_a_shell;
             SshConfig => chain_of_jump_hosts jump_host_that_forwards_nothing jump_host_lost_in_the_middle
                 jump_host_whose_next_is_down alias_with_everything known_hosts_of_the_config;
             AcceptNew => new_host_keys_are_added changed_host_keys_are_not_added marked_host_keys_are_not_added;

@@ -9,7 +9,7 @@ use uphaul_core::ports::{ExecError, ExecErrorKind, RemoteCommand};
 use uphaul_tests::relay::{Manner, Relay};
 use uphaul_tests::sshd::{SshdSpec, processes_with};
 
-use crate::bench::{Bench, Host, command, mark, sh, soon, until};
+use crate::bench::{Bench, Host, channels_end, command, mark, sh, soon, until};
 
 /// The host, reached through a network of its own.
 fn through(host: &mut Host, manner: Manner) -> Relay {
@@ -227,12 +227,7 @@ async fn sessions_at_most(bench: Bench, max: usize) {
 }
 
 pub async fn channels_that_time_out(bench: Bench) {
-    let config = "ChannelTimeout session=1s\n";
-    if uphaul_tests::sshd::Sshd::start(&SshdSpec { config: config.into(), ..SshdSpec::default() }).is_err() {
-        println!("SKIPPED: this sshd has no ChannelTimeout");
-        return;
-    }
-    let host = with_config(bench, config);
+    let host = with_config(bench, &channels_end().config);
     let mut session = host.connect().await;
     for i in 0..3 {
         assert_eq!(session.run(&sh(&format!("exit {i}"))).await.unwrap().code, i);
