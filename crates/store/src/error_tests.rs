@@ -291,7 +291,10 @@ fn a_user_without_the_rights_is_told_which() {
 
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By a process of its own: what this one had open for writing, a child that another test begins just then might have
+    // too, and a file that somebody may write to cannot be run.
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let stage = folder.path().join("stage");
