@@ -12,10 +12,10 @@ if [ -e "$lock" ]; then
   alive= real=$(cd -P -- "$U_DIR" && pwd -P)
   for _p in /proc/[0-9]*; do
     case $(cat "$_p/comm" 2>/dev/null) in git | git-*) ;; *) continue ;; esac
-    # One that has ended lives no more, reaped or not; one of another user hides where it is, and counts. Which of the
-    # two hides its place is seen after it was asked for that: it may have ended meanwhile.
+    # One of another user hides where it is, and counts. One that ends hides it too, from before it is a zombie on: it has
+    # given its memory back by then. So its memory is asked for after its place.
     _at=$(readlink "$_p/cwd" 2>/dev/null) || _at=$real
-    case $(sed -n 's/^State:[[:space:]]*//p' "$_p/status" 2>/dev/null) in '' | Z*) continue ;; esac
+    case $(cat "$_p/status" 2>/dev/null) in *VmSize:*) ;; *) continue ;; esac
     case $_at/ in "$real"/*) alive=${_p#/proc/} ;; esac
   done
   [ -z "$alive" ] || fail "git (process $alive) is at work in $U_DIR"
