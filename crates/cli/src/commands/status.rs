@@ -1,12 +1,13 @@
 //! `uphaul status`: what each host runs, as far as the record knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::json;
 use uphaul_core::ids::Revision;
 use uphaul_core::ports::Clock;
-use uphaul_store::Host;
+use uphaul_store::process::is_gone;
+use uphaul_store::{Host, Store, StoredRun};
 
 use super::describe;
 use crate::clock::{SystemClock, ago};
@@ -25,11 +26,15 @@ pub(crate) struct Status {
     hosts: Vec<String>,
 }
 
+/// How many runs that nobody drives are told of; of the others, that there are more.
+const LEFT_SHOWN: usize = 10;
+
 /// What stands for a host that no run has touched.
 const NEVER: &str = "never_updated";
 
 pub(super) async fn run(context: &Context, args: &Status) -> Result<Exit, CliError> {
-    let mut hosts = context.store().await?.hosts().await?;
+    let store = context.store().await?;
+    let mut hosts = store.hosts().await?;
     if !args.hosts.is_empty() {
         hosts = select(&hosts, &args.hosts)?;
     }
@@ -37,10 +42,12 @@ pub(super) async fn run(context: &Context, args: &Status) -> Result<Exit, CliErr
     for host in &hosts {
         *counts.entry(host.update_status.as_deref().unwrap_or(NEVER)).or_default() += 1;
     }
+    let left = left(&store, &hosts).await?;
     let output = &context.output;
     if output.is_json() {
         let hosts: Vec<_> = hosts.iter().map(describe::host).collect();
-        output.json(&json!({ "hosts": hosts, "summary": counts }));
+        let left: Vec<_> = left.iter().map(|run| &run.record.host).collect();
+        output.json(&json!({ "hosts": hosts, "left": left, "summary": counts }));
         return Ok(Exit::Done);
     }
     if hosts.is_empty() {
@@ -53,7 +60,35 @@ pub(super) async fn run(context: &Context, args: &Status) -> Result<Exit, CliErr
         output.result(line);
     }
     output.result(summary(hosts.len(), &counts));
+    for run in left.iter().take(LEFT_SHOWN) {
+        let at = words::left(&run.record.state);
+        output.result(format!("{}: {at}, and nobody drives it; next: uphaul resume {0}", run.record.host));
+    }
+    if left.len() > LEFT_SHOWN {
+        let more = words::count(left.len() - LEFT_SHOWN, "host");
+        output.result(format!("{more} more, the same; next: uphaul resume"));
+    }
     Ok(Exit::Done)
+}
+
+/// The runs of these hosts that are not at their end, and of whose drivers it is known that there is none. One that is on another
+/// machine counts as one until the database says that its lease has expired.
+async fn left(store: &Store, hosts: &[Host]) -> Result<Vec<StoredRun>, CliError> {
+    let unfinished = store.unfinished_runs().await?;
+    if unfinished.is_empty() {
+        return Ok(unfinished);
+    }
+    let driven = store.leases().await?.into_iter().filter(|row| !row.expired && !is_gone(row));
+    let driven: BTreeSet<_> = driven.map(|row| row.token.host).collect();
+    let shown: BTreeSet<_> = hosts.iter().map(|host| &host.name).collect();
+    let alone = |run: &StoredRun| shown.contains(&run.record.host) && !driven.contains(&run.record.host);
+    let alone: Vec<_> = unfinished.into_iter().filter(alone).collect();
+    // One that came to its end between the two looks has no driver either.
+    let still: BTreeSet<_> = match alone.as_slice() {
+        [] => BTreeSet::new(),
+        _ => store.unfinished_runs().await?.into_iter().map(|run| run.record.id).collect(),
+    };
+    Ok(alone.into_iter().filter(|run| still.contains(&run.record.id)).collect())
 }
 
 fn row(host: &Host, now_us: i64) -> Vec<table::Cell> {

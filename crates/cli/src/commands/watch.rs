@@ -7,7 +7,6 @@ use futures::StreamExt as _;
 use serde_json::json;
 use uphaul_core::driver::{StopLevel, stop_pair};
 use uphaul_core::ids::{HostName, RunId, Seq};
-use uphaul_core::machine::State;
 use uphaul_core::ports::Clock as _;
 use uphaul_store::process::is_gone;
 use uphaul_store::{Host, LeaseRow, StoredRun, Watch, Watched};
@@ -20,6 +19,7 @@ use crate::context::Context;
 use crate::engine::{Engine, Job};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::render::words;
 
 /// Takes up runs until it is asked to stop. A database that is away for a while only delays it.
 ///
@@ -151,7 +151,7 @@ impl<'a> Watcher<'a> {
     fn say(&mut self, run: &StoredRun, why: &Waits) {
         let (id, host) = (&run.record.id, &run.record.host);
         let begun = ago(run.started_at_us, SystemClock.now_us());
-        let at = state_words(&run.record.state);
+        let at = words::left(&run.record.state);
         let (word, text) = match why {
             Waits::Driven => return,
             Waits::Away(why) => {
@@ -220,13 +220,5 @@ fn driven(
             leases.insert(host.clone(), Watch::new(row, now));
             true
         }
-    }
-}
-
-fn state_words(state: &State) -> String {
-    match state {
-        State::Parked(at) => format!("unknown ({})", crate::render::words::step(at.step())),
-        State::Running(at) => format!("left in the middle ({})", crate::render::words::step(at.step())),
-        State::Pending | State::Finished(_) => "left in the middle".to_owned(),
     }
 }

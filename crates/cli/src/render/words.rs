@@ -43,6 +43,15 @@ pub(crate) fn state(state: &State) -> String {
     }
 }
 
+/// What is said of a run that nobody drives.
+pub(crate) fn left(state: &State) -> String {
+    match state {
+        State::Parked(at) => format!("unknown ({})", step(at.step())),
+        State::Running(at) => format!("left in the middle ({})", step(at.step())),
+        State::Pending | State::Finished(_) => "left in the middle".to_owned(),
+    }
+}
+
 /// A word of the record as two words, where it is.
 pub(crate) fn spaced(word: &str) -> String {
     word.replace('_', " ")

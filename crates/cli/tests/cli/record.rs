@@ -167,6 +167,32 @@ fn runs_are_told_to_scripts() {
     assert_eq!(run["events"][0]["at"], "2026-01-02T03:04:05.000000Z");
 }
 
+/// Three runs that are not at their end: one that nobody drives, one whose host is away, and one that a living process drives.
+#[test]
+fn what_nobody_drives_is_told() {
+    let env = three_hosts();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&env.database()).await.unwrap();
+        let to_checkout = || vec![Input::Start, ok(), previous(), ok()];
+        record(&store, "web-1", "aaaaaaaaaaaa", to_checkout()).await;
+        let parked =
+            to_checkout().into_iter().chain([Input::Unreachable { detail: "no route".into() }]).collect();
+        record(&store, "web-2", "bbbbbbbbbbbb", parked).await;
+        record(&store, "db-1", "cccccccccccc", to_checkout()).await;
+        let (name, owner) = ("db-1".parse().unwrap(), process::this_owner());
+        store.acquire(&name, &owner, Duration::from_secs(30), &|_| false).await.unwrap().unwrap();
+        store.close().await;
+    });
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\d+ (days|h) ago", "N days ago");
+    settings.bind(|| {
+        insta::assert_snapshot!(env.page(&[&["status"], &["status", "web-2"], &["status", "db-1"]]))
+    });
+    let status = env.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["left"], serde_json::json!(["web-1", "web-2"]));
+}
+
 #[test]
 fn a_host_is_shown_with_its_runs() {
     let env = with_runs();
