@@ -186,9 +186,8 @@ fn what_nobody_drives_is_told() {
     });
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\d+ (days|h) ago", "N days ago");
-    settings.bind(|| {
-        insta::assert_snapshot!(env.page(&[&["status"], &["status", "web-2"], &["status", "db-1"]]))
-    });
+    let page = env.page(&[&["status"], &["status", "web-2"], &["status", "db-1"]]);
+    settings.bind(|| insta::assert_snapshot!(page));
     let status = env.run(&["status", "--json"]).ok().json();
     assert_eq!(status["left"], serde_json::json!(["web-1", "web-2"]));
 }
