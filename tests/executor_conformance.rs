@@ -4,6 +4,8 @@
 //! `cargo test -p uphaul-tests --test executor_conformance [FILTER]`; a case is named `BACKEND::CASE`. At the end stands
 //! the table of all, also of what a backend need not do and of what could not be tried here, with the reason.
 
+#[path = "conformance/agent.rs"]
+mod agent;
 #[path = "conformance/backends.rs"]
 mod backends;
 #[path = "conformance/bench.rs"]
@@ -24,6 +26,8 @@ mod ending;
 mod flood;
 #[path = "conformance/hostile.rs"]
 mod hostile;
+#[path = "conformance/keys.rs"]
+mod keys;
 #[path = "conformance/login.rs"]
 mod login;
 #[path = "conformance/odd.rs"]

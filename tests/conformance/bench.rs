@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
-use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
+use uphaul_tests::sshd::{Sshd, SshdSpec, can_have_users, program, user};
 
 /// One executor.
 pub struct Backend {
@@ -51,6 +51,8 @@ pub enum Need {
     SilentAgent,
     /// `Trust`, where the tests may put another user's login to the test.
     TrustAsRoot,
+    /// `Trust`, by a server that has users of its own.
+    TwoUsers,
     /// `Held`, by a server that closes channels of its own accord.
     ChannelTimeout,
 }
@@ -73,7 +75,7 @@ impl Backend {
     pub fn lack(&self, need: Need) -> Option<Verdict> {
         let kind = match need {
             Need::Shell(_) => Need::LoginShell,
-            Need::TrustAsRoot => Need::Trust,
+            Need::TrustAsRoot | Need::TwoUsers => Need::Trust,
             Need::ChannelTimeout => Need::Held,
             plain => plain,
         };
@@ -98,6 +100,9 @@ impl Backend {
             Need::ChannelTimeout if Sshd::start(&channels_end()).is_err() => {
                 Err(Verdict::Skipped("this sshd has no ChannelTimeout".into()))
             }
+            Need::TwoUsers if !can_have_users() => {
+                Err(Verdict::Skipped("a server can have no users of its own here (root and unshare)".into()))
+            }
             Need::Root | Need::TrustAsRoot if user() != "root" => {
                 Err(Verdict::Skipped("the tests do not run as root".into()))
             }
@@ -115,6 +120,7 @@ impl Backend {
             | Need::LongBanner
             | Need::Passphrase
             | Need::TrustAsRoot
+            | Need::TwoUsers
             | Need::ChannelTimeout
             | Need::SilentAgent => Ok(()),
         }

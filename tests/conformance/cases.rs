@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use crate::bench::{Bench, Need};
-use crate::{command, connection, ending, flood, hostile, login, odd, scripted, trust, who};
+use crate::{agent, command, connection, ending, flood, hostile, keys, login, odd, scripted, trust, who};
 
 /// One case.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ macro_rules! cases {
 pub fn all() -> Vec<Case> {
     use Need::{
         AcceptNew, Away, ChannelTimeout, Held, Host, LoginShell, LongBanner, Network, Passphrase, Root,
-        Script, Shell, SilentAgent, SshConfig, Trust, TrustAsRoot,
+        Script, Shell, SilentAgent, SshConfig, Trust, TrustAsRoot, TwoUsers,
     };
     cases! {
         scripted {
@@ -82,8 +82,17 @@ pub fn all() -> Vec<Case> {
         trust {
             Trust => unknown_host_key changed_host_key revoked_host_key hashed_known_hosts wildcard_known_hosts
                 pinned_host_key pinned_is_another_host_key pinned_host_key_that_is_revoked
-                wrong_user_key no_user_key encrypted_user_key key_of_the_agent certificate_of_the_agent many_keys_before_the_right_one;
+                wrong_user_key no_user_key encrypted_user_key many_keys_before_the_right_one;
             SshConfig => jump_host pinned_key_is_not_the_jump_hosts jump_host_with_an_unknown_key config_cannot_weaken_trust;
+        }
+        agent {
+            Trust => key_of_the_agent rsa_key_of_the_agent certificate_of_the_agent certificate_whose_key_is_in_the_agent;
+        }
+        keys {
+            Trust => rsa_keys_by_sha2 key_files_of_every_format;
+            TwoUsers => two_users_of_one_host;
+            Passphrase => encrypted_files_of_every_format encrypted_key_of_the_config
+                encrypted_files_with_a_wrong_passphrase;
         }
         who {
             Trust => host_keys_of_all_kinds host_known_by_a_key_of_another_kind known_by_an_authority_alone

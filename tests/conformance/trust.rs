@@ -1,7 +1,6 @@
 //! Keys: the host's and the user's.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use uphaul_core::host_key::HostKey;
@@ -10,7 +9,7 @@ use uphaul_tests::sshd::{Sshd, SshdSpec, program, user};
 
 use crate::bench::{Bench, Host, command};
 
-async fn refused(host: &Host, kind: ExecErrorKind) -> ExecError {
+pub async fn refused(host: &Host, kind: ExecErrorKind) -> ExecError {
     let error = match host.try_connect().await {
         Ok(_) => panic!("it connected"),
         Err(error) => error,
@@ -19,7 +18,7 @@ async fn refused(host: &Host, kind: ExecErrorKind) -> ExecError {
     error
 }
 
-async fn accepted(host: &Host) {
+pub async fn accepted(host: &Host) {
     assert_eq!(host.run(&command(&["true"])).await.unwrap().code, 0);
 }
 
@@ -143,60 +142,6 @@ pub async fn encrypted_user_key(bench: Bench) {
 pub async fn many_keys_before_the_right_one(bench: Bench) {
     let mut host = bench.host();
     host.access.identity.insert(0, host.sshd().stranger());
-    accepted(&host).await;
-}
-
-/// An agent that ends with the test.
-struct Agent(std::process::Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// An agent with a key and its certificate, which the ssh_config names.
-async fn with_agent(host: &mut Host, dir: &tempfile::TempDir, key: &Path) -> Agent {
-    let socket = dir.path().join("agent");
-    let mut agent = Command::new(program("ssh-agent").unwrap());
-    let agent = Agent(agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap());
-    // The socket has its name a moment before anybody listens at it.
-    let listens = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
-    crate::bench::until("the agent listens", listens).await;
-    let mut add = Command::new(program("ssh-add").unwrap());
-    let ask = host.sshd().file("askpass", "#!/bin/sh\necho a passphrase\n");
-    std::fs::set_permissions(&ask, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    add.arg(key).env("SSH_AUTH_SOCK", &socket).env("SSH_ASKPASS", ask).env("SSH_ASKPASS_REQUIRE", "force");
-    assert!(add.stderr(Stdio::null()).stdin(Stdio::null()).status().unwrap().success());
-    host.access.config = host.sshd().file("agent_config", &format!("IdentityAgent {}\n", socket.display()));
-    agent
-}
-
-pub async fn key_of_the_agent(bench: Bench) {
-    let mut host = bench.host();
-    let dir = tempfile::tempdir().unwrap();
-    // Encrypted on disk, open in the agent.
-    let key = host.sshd().encrypted();
-    let _agent = with_agent(&mut host, &dir, &key).await;
-    host.access.identity = vec![];
-    accepted(&host).await;
-    // Also when it is named, and the agent has it.
-    host.access.identity = vec![key];
-    accepted(&host).await;
-}
-
-pub async fn certificate_of_the_agent(bench: Bench) {
-    let mut host = bench.host();
-    let dir = tempfile::tempdir().unwrap();
-    let key = host.sshd().certified();
-    let _agent = with_agent(&mut host, &dir, &key).await;
-    host.access.identity = vec![];
-    accepted(&host).await;
-    // Another key is named: that alone is offered, and no certificate that nobody named.
-    host.access.identity = vec![host.sshd().stranger()];
-    refused(&host, ExecErrorKind::Auth).await;
-    host.access.identity = vec![key];
     accepted(&host).await;
 }
 

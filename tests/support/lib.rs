@@ -11,4 +11,5 @@ pub mod rig;
 pub mod signing;
 pub mod simulated;
 pub mod sshd;
+mod sshd_keys;
 pub mod story;

@@ -4,6 +4,7 @@
 //! The test listens itself, on a port that the system gives, and starts one `sshd -i` for each connection. So no port
 //! can be taken by somebody in between, and the test knows the processes of each connection and when they end.
 
+use std::ffi::OsString;
 use std::fs::Permissions;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -37,6 +38,8 @@ pub struct SshdSpec {
     pub config: String,
     /// Kinds of further host keys, as ssh-keygen names them; the one of ed25519 is always there.
     pub host_keys: &'static [&'static str],
+    /// Users that this server alone knows, beside those of the machine. Only root can have such, see [`can_have_users`].
+    pub users: &'static [&'static str],
 }
 
 impl Sshd {
@@ -62,6 +65,9 @@ impl Sshd {
             .map_err(|error| format!("cannot make a folder: {error}"))?;
         let config = dir.path().join("sshd_config");
         write(&config, &sshd_config(dir.path(), spec))?;
+        if !spec.users.is_empty() {
+            add_users(dir.path(), spec.users)?;
+        }
         write(&dir.path().join("authorized_keys"), &read(&dir.path().join("client.pub"))?)?;
         let checked = Command::new(&sshd).arg("-t").arg("-f").arg(&config).output();
         let checked = checked.map_err(|error| format!("cannot run sshd: {error}"))?;
@@ -73,8 +79,8 @@ impl Sshd {
         let (connections, stopped) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let listener = std::thread::spawn({
             let (connections, stopped) = (Arc::clone(&connections), Arc::clone(&stopped));
-            let log = dir.path().join("log");
-            move || listen(&socket, &sshd, &config, &log, &connections, &stopped)
+            let words = words(dir.path(), &sshd, &config, spec);
+            move || listen(&socket, &words, &connections, &stopped)
         });
         Ok(Self { dir, address, connections, stopped, listener: Some(listener) })
     }
@@ -92,50 +98,6 @@ impl Sshd {
     /// A private key that it does not accept.
     pub fn stranger(&self) -> PathBuf {
         self.dir.path().join("stranger")
-    }
-
-    /// A private key that it accepts, encrypted.
-    pub fn encrypted(&self) -> PathBuf {
-        self.encrypted_by("a passphrase")
-    }
-
-    /// The same with a passphrase of one's own, if it was not made yet.
-    pub fn encrypted_by(&self, passphrase: &str) -> PathBuf {
-        let path = self.dir.path().join("encrypted");
-        if !path.exists() {
-            make_key(&program("ssh-keygen").unwrap(), &path, passphrase).unwrap();
-            self.authorize(&path);
-        }
-        path
-    }
-
-    /// A private key of that kind that it accepts.
-    pub fn identity_of(&self, kind: &str) -> PathBuf {
-        let path = self.dir.path().join(format!("client_{kind}"));
-        make_key_of(&program("ssh-keygen").unwrap(), &path, kind, "").unwrap();
-        self.authorize(&path);
-        path
-    }
-
-    /// A private key that it accepts by a certificate alone, which lies beside it.
-    pub fn certified(&self) -> PathBuf {
-        let (keygen, path) = (program("ssh-keygen").unwrap(), self.dir.path().join("certified"));
-        make_key(&keygen, &self.dir.path().join("authority"), "").unwrap();
-        make_key(&keygen, &path, "").unwrap();
-        let mut sign = Command::new(keygen);
-        sign.args(["-q", "-I", "throw-away", "-n", &user(), "-s"]).arg(self.dir.path().join("authority"));
-        let signed = sign.arg(path.with_extension("pub")).output().unwrap();
-        assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
-        let authority = read(&self.dir.path().join("authority.pub")).unwrap();
-        let both = read(&self.dir.path().join("authorized_keys")).unwrap() + "cert-authority " + &authority;
-        write(&self.dir.path().join("authorized_keys"), &both).unwrap();
-        path
-    }
-
-    fn authorize(&self, path: &Path) {
-        let both = read(&self.dir.path().join("authorized_keys")).unwrap()
-            + &read(&PathBuf::from(format!("{}.pub", path.display()))).unwrap();
-        write(&self.dir.path().join("authorized_keys"), &both).unwrap();
     }
 
     /// Lets users in that do not own its folder.
@@ -243,21 +205,48 @@ impl Drop for Sshd {
     }
 }
 
-fn listen(
-    socket: &TcpListener,
-    sshd: &Path,
-    config: &Path,
-    log: &Path,
-    connections: &Mutex<Vec<Child>>,
-    stopped: &AtomicBool,
-) {
+/// The program for one connection, and its words.
+fn words(dir: &Path, sshd: &Path, config: &Path, spec: &SshdSpec) -> Vec<OsString> {
+    let mut words = Vec::new();
+    if !spec.users.is_empty() {
+        // A table of users of its own, which nobody else sees, so that the machine stays as it is.
+        words.extend(UNSHARE.iter().map(OsString::from));
+        words.extend(["sh", "-c", "mount --bind \"$0\" /etc/passwd && exec \"$@\""].map(OsString::from));
+        words.push(dir.join("passwd").into());
+    }
+    words.extend([sshd.into(), "-i".into(), "-f".into(), config.into(), "-E".into(), dir.join("log").into()]);
+    words
+}
+
+const UNSHARE: &[&str] = &["unshare", "--mount", "--propagation", "private"];
+
+/// Whether a server can have [`SshdSpec::users`] here.
+pub fn can_have_users() -> bool {
+    let mut unshare = Command::new(UNSHARE[0]);
+    let done = unshare.args(&UNSHARE[1..]).arg("true").stderr(Stdio::null()).status();
+    user() == "root" && done.is_ok_and(|status| status.success())
+}
+
+fn add_users(dir: &Path, users: &[&str]) -> Result<(), String> {
+    let mut table = read(Path::new("/etc/passwd"))?;
+    for (i, user) in users.iter().enumerate() {
+        // Numbers that no distribution gives away (beyond 60000, below those of dynamic users).
+        let number = 60_500 + i;
+        table += &format!("{user}:x:{number}:{number}::{}/home:/bin/sh\n", dir.display());
+    }
+    let path = dir.join("passwd");
+    write(&path, &table)?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).map_err(|error| error.to_string())
+}
+
+fn listen(socket: &TcpListener, words: &[OsString], connections: &Mutex<Vec<Child>>, stopped: &AtomicBool) {
     for stream in socket.incoming().flatten() {
         if stopped.load(Ordering::SeqCst) {
             return;
         }
-        let Ok(copy) = stream.try_clone() else { continue };
-        let mut command = Command::new(sshd);
-        command.arg("-i").arg("-f").arg(config).arg("-E").arg(log).stderr(Stdio::null());
+        let (Ok(copy), Some((program, words))) = (stream.try_clone(), words.split_first()) else { continue };
+        let mut command = Command::new(program);
+        command.args(words).stderr(Stdio::null());
         command.stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(copy));
         if let Ok(child) = command.spawn() {
             connections.lock().unwrap_or_else(PoisonError::into_inner).push(child);
@@ -272,7 +261,7 @@ fn sshd_config(dir: &Path, spec: &SshdSpec) -> String {
     let keys: String = spec.host_keys.iter().map(|kind| format!("HostKey {dir}/host_{kind}\n")).collect();
     let force = spec.force_command.as_ref().map_or_else(String::new, |text| format!("ForceCommand {text}\n"));
     format!(
-        "HostKey {dir}/host\n{keys}AuthorizedKeysFile {dir}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\n\
+        "HostKey {dir}/host\n{keys}AuthorizedKeysFile {dir}/authorized_keys {dir}/authorized_keys_%u\nPidFile none\nUsePAM no\nStrictModes no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n\
          PrintMotd no\nLogLevel VERBOSE\nSetEnv HOME={dir}/home\n{force}{}",
         spec.config
@@ -323,11 +312,11 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
     direct.into_iter().chain(deeper).collect()
 }
 
-fn make_key(keygen: &Path, path: &Path, passphrase: &str) -> Result<(), String> {
+pub(crate) fn make_key(keygen: &Path, path: &Path, passphrase: &str) -> Result<(), String> {
     make_key_of(keygen, path, "ed25519", passphrase)
 }
 
-fn make_key_of(keygen: &Path, path: &Path, kind: &str, passphrase: &str) -> Result<(), String> {
+pub(crate) fn make_key_of(keygen: &Path, path: &Path, kind: &str, passphrase: &str) -> Result<(), String> {
     let mut command = Command::new(keygen);
     command.args(["-q", "-t", kind, "-C", "throw-away", "-N", passphrase, "-f"]).arg(path);
     let output =
@@ -335,7 +324,7 @@ fn make_key_of(keygen: &Path, path: &Path, kind: &str, passphrase: &str) -> Resu
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
     let written = std::fs::File::create(path).and_then(|mut file| {
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())

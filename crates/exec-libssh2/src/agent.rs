@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::lend::{self, Lent};
+
 /// How long an agent may take for what it does without a person. (Signing may need one, who confirms it.)
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The most that a message may have, as libssh2 and OpenSSH limit it.
 const MESSAGE_MAX: u32 = 256 * 1024;
-/// How many keys are looked at.
-const KEYS_MAX: u32 = 2048;
 /// What a thread of ours may use at most.
 const STACK: usize = 256 * 1024;
 /// The longest name that a socket may have everywhere.
@@ -25,7 +25,6 @@ const SOCKET_MAX: usize = 103;
 /// Kinds of messages (draft-miller-ssh-agent).
 const FAILURE: u8 = 5;
 const REQUEST_IDENTITIES: u8 = 11;
-const IDENTITIES_ANSWER: u8 = 12;
 
 /// Whether an agent has a key, by its public half.
 pub(crate) fn has(socket: &Path, public: &[u8]) -> bool {
@@ -43,34 +42,10 @@ pub(crate) fn keys(socket: &Path, until: Instant) -> std::result::Result<Vec<Vec
         let stream = connect(socket, until)?;
         send(&stream, &[REQUEST_IDENTITIES], until)?;
         let answer = receive(&stream, until)?;
-        listed(&answer).ok_or_else(|| Error::other("it answers with something else than its keys"))
+        let listed = lend::listed(&answer).map(|keys| keys.into_iter().map(<[u8]>::to_vec).collect());
+        listed.ok_or_else(|| Error::other("it answers with something else than its keys"))
     };
     asked().map_err(|error| told(&error, begun))
-}
-
-fn listed(answer: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut rest = answer.strip_prefix(&[IDENTITIES_ANSWER])?;
-    let count = number(&mut rest)?;
-    (0..count.min(KEYS_MAX))
-        .map(|_| {
-            let key = text(&mut rest)?.to_vec();
-            text(&mut rest)?;
-            Some(key)
-        })
-        .collect()
-}
-
-fn number(rest: &mut &[u8]) -> Option<u32> {
-    let (bytes, after) = rest.split_first_chunk::<4>()?;
-    *rest = after;
-    Some(u32::from_be_bytes(*bytes))
-}
-
-fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(number(rest)?).ok()?;
-    let (text, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(text)
 }
 
 /// A socket of our own in front of an agent, for one connection. What the agent does not answer in time is answered
@@ -128,8 +103,9 @@ impl Front {
         &self.path
     }
 
-    /// Carries what libssh2, which has connected, and the agent say, until one of them is gone or the time is over.
-    pub(crate) fn carry(self, until: Instant) -> Result<Why> {
+    /// Carries what libssh2, which has connected, and the agent say, until one of them is gone or the time is over. These
+    /// certificates are lent to the agent.
+    pub(crate) fn carry(self, mut lent: Lent, until: Instant) -> Result<Why> {
         let Self { listener, agent, why, .. } = self;
         // libssh2 has connected already, so this waits for nobody.
         listener.set_nonblocking(true)?;
@@ -138,7 +114,7 @@ impl Front {
         let told_to = Arc::clone(&why);
         let run = move || {
             // Its end is a connection that is closed.
-            if let Ok(reason) = relay(&side, &agent, until) {
+            if let Ok(reason) = relay(&side, &agent, &mut lent, until) {
                 *told_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 // Whatever else libssh2 asks has a bounded end: it fails at once.
                 let _ = send(&side, &[FAILURE], Instant::now() + ANSWER_MAX);
@@ -150,17 +126,17 @@ impl Front {
 }
 
 /// Ends with why the agent did not answer, or with an error where libssh2 is done with it.
-fn relay(side: &UnixStream, agent: &UnixStream, until: Instant) -> Result<String> {
+fn relay(side: &UnixStream, agent: &UnixStream, lent: &mut Lent, until: Instant) -> Result<String> {
     // Log-ins are over by then, and the thread must be too.
     let far = until + ANSWER_MAX;
     loop {
-        let request = receive(side, far)?;
+        let request = lent.request(receive(side, far)?);
         let begun = Instant::now();
         // Time stays for the keys in files.
         let prompt = begun + ANSWER_MAX.min(until.saturating_duration_since(begun) / 2);
         let limit = if request.first() == Some(&REQUEST_IDENTITIES) { prompt } else { until };
         match send(agent, &request, limit).and_then(|()| receive(agent, limit)) {
-            Ok(answer) => send(side, &answer, far)?,
+            Ok(answer) => send(side, &lent.answer(answer), far)?,
             Err(error) => return Ok(told(&error, begun)),
         }
     }

@@ -48,9 +48,9 @@ fn one_that_never_answers_is_not_waited_for() {
 #[test]
 fn answers_that_make_no_sense_are_told() {
     for answer in [&b""[..], &[5], &[12], &[12, 0, 0, 0, 1, 0, 0, 0, 9], &[12, 255, 255, 255, 255]] {
-        assert_eq!(listed(answer), None, "{answer:?}");
+        assert_eq!(lend::listed(answer), None, "{answer:?}");
     }
-    assert_eq!(listed(&[12, 0, 0, 0, 0]), Some(Vec::new()));
+    assert_eq!(lend::listed(&[12, 0, 0, 0, 0]), Some(Vec::new()));
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn libssh2_is_told_that_an_agent_failed_which_answers_no_more() {
     let private = front.path().parent().unwrap().to_owned();
     assert_eq!(std::fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o700);
     let ours = UnixStream::connect(front.path()).unwrap();
-    let why = front.carry(until).unwrap();
+    let why = front.carry(Lent::default(), until).unwrap();
     assert!(!private.exists());
     send(&ours, &[REQUEST_IDENTITIES], soon(60_000)).unwrap();
-    assert_eq!(receive(&ours, soon(60_000)).unwrap().first(), Some(&IDENTITIES_ANSWER));
+    assert_eq!(receive(&ours, soon(60_000)).unwrap().first(), Some(&lend::IDENTITIES_ANSWER));
     assert_eq!(why.told(), None);
     // Now a signature, for which a person would have to press a key until the time is over.
     let _held = agent.join().unwrap();

@@ -109,29 +109,43 @@ pub(crate) fn agent_has(key: &Key) -> bool {
     agent::has(Path::new(&socket), &public)
 }
 
-/// The certificate in a file, if it is one of that key: one word of its kind, one of itself. Read here, since the crate
-/// ssh-key refuses certificates that hold for ever.
+/// The certificate in a file, if it is one of that key.
 pub(crate) fn certificate_of(key: &Key, path: &Path) -> Option<String> {
-    let text = text_of(path).ok()??;
-    let mut words = text.split_ascii_whitespace();
-    let (kind, base64) = (words.next()?, words.next()?);
-    let bytes = base64ct::Base64::decode_vec(base64).ok()?;
-    let (own_kind, after_kind) = string(&bytes)?;
-    // Its kind, a random text, and then the key as it stands in a public key after the kind.
-    let (_, after_random) = string(after_kind)?;
     let public = key.public.as_ref()?.to_bytes().ok()?;
-    let (_, public) = string(&public)?;
-    let fits = own_kind == kind.as_bytes() && kind.contains("-cert-") && after_random.starts_with(public);
-    fits.then(|| format!("{kind} {base64}"))
+    certificate_in(path).filter(|text| bytes_of(text).is_some_and(|bytes| is_of(&bytes, &public)))
 }
 
-/// What a certificate of [`certificate_of`] is on the wire.
+/// The certificate in a file: one word of its kind, one of itself. Read here, since the crate ssh-key refuses certificates
+/// that hold for ever.
+pub(crate) fn certificate_in(path: &Path) -> Option<String> {
+    let text = text_of(path).ok()??;
+    let mut words = text.split_ascii_whitespace();
+    let text = format!("{} {}", words.next()?, words.next()?);
+    let bytes = bytes_of(&text)?;
+    let (kind, _) = string(&bytes)?;
+    (text.as_bytes().starts_with(&[kind, b" "].concat()) && kind.windows(6).any(|part| part == b"-cert-"))
+        .then_some(text)
+}
+
+/// Whether a certificate is one of that public key, both as they are on the wire.
+pub(crate) fn is_of(certificate: &[u8], public: &[u8]) -> bool {
+    let is = || {
+        let (kind, after_kind) = string(certificate)?;
+        // Its kind, a random text, and then the key as it stands in a public key after the kind.
+        let (_, after_random) = string(after_kind)?;
+        let (plain, public) = string(public)?;
+        Some(kind.strip_prefix(plain)?.starts_with(b"-cert-") && after_random.starts_with(public))
+    };
+    is().unwrap_or(false)
+}
+
+/// What a certificate of [`certificate_in`] is on the wire.
 pub(crate) fn bytes_of(certificate: &str) -> Option<Vec<u8>> {
     base64ct::Base64::decode_vec(certificate.split_once(' ')?.1).ok()
 }
 
 /// The first text of a row of texts, each with its length before it, and the rest.
-fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }

@@ -15,6 +15,7 @@ mod connect;
 mod dial;
 mod keys;
 mod known;
+mod lend;
 mod link;
 mod login;
 mod names;

@@ -1,16 +1,16 @@
 //! Logging in, in the order of OpenSSH: keys of the agent that the configuration names, other keys of the agent, keys in
 //! files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ssh_key::{HashAlg, PublicKey};
 use ssh2::Agent;
 use uphaul_core::ports::{ExecError, ExecErrorKind};
-use zeroize::Zeroizing;
 
 use crate::agent::{Front, Why};
-use crate::keys::{self, Key, Material};
+use crate::keys::{self, Key};
+use crate::lend::Lent;
 use crate::link::{Caller, Halt, Link, code, is_disconnect};
 use crate::route::Hop;
 use crate::settings::Settings;
@@ -115,11 +115,27 @@ impl Login<'_> {
         let mut agent = self.link.session().agent().map_err(told)?;
         agent.set_identity_path(front.path()).map_err(told)?;
         agent.connect().map_err(told)?;
-        let why = front.carry(self.until).map_err(|error| error.to_string())?;
+        let why = front.carry(self.lent(), self.until).map_err(|error| error.to_string())?;
         let listed = agent.list_identities().and_then(|()| agent.identities());
         // Its own word for it says more than that of libssh2.
         let keys = listed.map_err(|error| why.told().unwrap_or_else(|| told(error)))?;
         Ok(Held { keys, agent, why })
+    }
+
+    /// The certificates in files, for the keys of the agent: all that are named, else those that lie beside a key.
+    fn lent(&self) -> Lent {
+        let beside: Vec<PathBuf> = match self.hop.certificate.is_empty() {
+            true => {
+                self.hop.identity.iter().map(|identity| keys::certificate_beside(&identity.path)).collect()
+            }
+            false => Vec::new(),
+        };
+        let paths = self.hop.certificate.iter().chain(&beside);
+        let read = |path: &PathBuf| {
+            let bytes = keys::bytes_of(&keys::certificate_in(path)?)?;
+            Some((bytes, format!("the certificate {}", path.display())))
+        };
+        Lent::new(paths.filter_map(read).collect())
     }
 
     fn offers(&mut self, held: Option<&Held>) -> Vec<Offer> {
@@ -196,87 +212,6 @@ impl Login<'_> {
         })
     }
 
-    fn offer_file(&mut self, key: &Key, certificate: Option<&str>) -> Result<bool, Refusal> {
-        let path = key.path.display().to_string();
-        let (text, passphrase, locked) = match &key.material {
-            Material::Open(text) => (text, None, None),
-            Material::Locked(text) => (text, None, Some(text)),
-            Material::Old { text, locked: true } => (text, self.settings.passphrase(), None),
-            Material::Old { text, locked: false } => (text, None, None),
-            Material::Elsewhere => {
-                self.notes
-                    .push(format!("of {path} there is only the public half, and no agent has the other"));
-                return Ok(false);
-            }
-            Material::Hardware => {
-                self.notes.push(format!("{path} is a hardware key, which only the backend openssh can use"));
-                return Ok(false);
-            }
-        };
-        let public = match certificate {
-            Some(certificate) => Some(certificate.to_owned()),
-            None => key.public.as_ref().and_then(|public| public.to_openssh().ok()),
-        };
-        let name =
-            key.public.as_ref().map_or_else(|| path.clone(), |public| format!("{path} {}", named(public)));
-        self.offered.push(if certificate.is_some() {
-            format!("{name} (with its certificate)")
-        } else {
-            name.clone()
-        });
-        match self.try_file(public.as_deref(), text, passphrase)? {
-            Verdict::In => Ok(true),
-            Verdict::No => Ok(false),
-            Verdict::Unsigned(why) => match locked {
-                Some(locked) => self.unlock(key, locked, public.as_deref(), &name),
-                None if passphrase.is_none()
-                    && matches!(key.material, Material::Old { locked: true, .. }) =>
-                {
-                    Err(self.closed(&name))
-                }
-                None => {
-                    self.notes.push(format!("{name} could not sign: {why}"));
-                    Ok(false)
-                }
-            },
-        }
-    }
-
-    /// The server takes the key: now its passphrase is worth having.
-    fn unlock(
-        &mut self,
-        key: &Key,
-        locked: &Zeroizing<String>,
-        public: Option<&str>,
-        name: &str,
-    ) -> Result<bool, Refusal> {
-        match self.settings.open(key, locked) {
-            Ok(Some(open)) => match self.try_file(public, &open, None)? {
-                Verdict::In => Ok(true),
-                Verdict::No => Ok(false),
-                Verdict::Unsigned(why) => {
-                    self.notes.push(format!("{name} could not sign: {why}"));
-                    Ok(false)
-                }
-            },
-            Ok(None) => Err(self.closed(name)),
-            Err(why) => Err(self.refused(&format!("it would accept the key {name}, but {why}"))),
-        }
-    }
-
-    fn try_file(
-        &mut self,
-        public: Option<&str>,
-        text: &str,
-        passphrase: Option<&str>,
-    ) -> Result<Verdict, Refusal> {
-        let user = self.hop.user.clone();
-        let done = self.link.call(self.caller, self.until, |session| {
-            session.userauth_pubkey_memory(&user, public, text, passphrase)
-        });
-        self.judge(done)
-    }
-
     fn judge(&mut self, done: Result<(), Halt>) -> Result<Verdict, Refusal> {
         let error = match done {
             Ok(()) if self.link.session().authenticated() => return Ok(Verdict::In),
@@ -304,16 +239,6 @@ impl Login<'_> {
             }
             _ => Verdict::Unsigned(error.message().to_owned()),
         })
-    }
-
-    fn closed(&self, name: &str) -> Refusal {
-        let file = name.split(' ').next().unwrap_or_default();
-        self.refused(&format!(
-            "it would accept the key {name}, but that is encrypted: `ssh-add {file}` before, or name the variable that \
-             has its passphrase in `executor.libssh2.passphrase_env`, or name the key in `executor.libssh2.identity` and \
-             you are asked on a terminal{}",
-            self.noted()
-        ))
     }
 
     fn none_accepted(&self) -> Refusal {
@@ -383,6 +308,9 @@ fn kind_of(blob: &[u8]) -> Option<&str> {
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     std::str::from_utf8(rest.get(..length)?).ok()
 }
+
+#[path = "login_file.rs"]
+mod file;
 
 #[cfg(test)]
 #[path = "login_tests.rs"]

@@ -116,6 +116,11 @@ impl Settings {
         self.passphrase.as_ref().map(|passphrase| passphrase.text.as_str())
     }
 
+    /// The variable that has the passphrases of keys.
+    pub(crate) fn passphrase_variable(&self) -> Option<&str> {
+        self.passphrase.as_ref().map(|passphrase| passphrase.variable.as_str())
+    }
+
     fn remember(&self, locked: &Zeroizing<String>, open: &Zeroizing<String>) {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.push(Opened { locked: locked.clone(), open: open.clone() });
