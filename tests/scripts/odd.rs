@@ -168,6 +168,12 @@ fn preflight_says_what_the_health_command_said() {
     hand.plan.service.health = Some(Health::Command("echo 'no database' >&2; exit 4".parse().unwrap()));
     let findings = hand.preflight().findings;
     assert!(findings.iter().any(|finding| finding.text.contains("exit 4 no database")), "{findings:?}");
+    // Where nothing listens, there is no code of an answer to be told.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    hand.plan.service.health = Some(Health::Http(format!("http://127.0.0.1:{port}/").parse().unwrap()));
+    let findings = hand.preflight().findings;
+    let said: Vec<_> = findings.iter().filter(|finding| finding.text.contains(&port.to_string())).collect();
+    assert!(!said.is_empty() && said.iter().all(|finding| !finding.text.ends_with("000")), "{findings:?}");
 }
 
 #[test]

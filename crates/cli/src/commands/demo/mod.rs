@@ -239,12 +239,22 @@ impl Demo {
     }
 }
 
-/// A port for each host, given by the system. They are let go again before the services take them.
+/// Where ports are looked for: below those that systems give to connections, one of which could take a port between two starts
+/// of a service (Linux begins at 32768, others at 49152).
+const PORTS: std::ops::Range<u16> = 10_240..32_000;
+
+/// A port for each host that nobody listens at now, from a random place on, so that two demos do not meet.
 fn free_ports() -> Result<Vec<u16>, CliError> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held: Result<Vec<TcpListener>, _> = HOSTS.iter().map(bind).collect();
-    let ports = held.and_then(|held| held.iter().map(|one| one.local_addr().map(|at| at.port())).collect());
-    ports.map_err(|error| failed("find free ports", &error))
+    let first = getrandom::u32()
+        .map_err(|error| failed("choose ports", &std::io::Error::other(error.to_string())))?;
+    let width = u32::from(PORTS.end - PORTS.start);
+    let place = |n: u32| u16::try_from(u32::from(PORTS.start) + (first % width + n) % width);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let ports: Vec<u16> = (0..width).flat_map(place).filter(free).take(HOSTS.len()).collect();
+    if ports.len() < HOSTS.len() {
+        return Err(failed("find free ports", &std::io::ErrorKind::AddrInUse.into()));
+    }
+    Ok(ports)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), CliError> {

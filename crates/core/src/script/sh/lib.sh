@@ -123,7 +123,8 @@ probe_http() {
   case $(probe_tool) in
   curl)
     _out=$(curl -q -sS -m "$U_PROBE_S" -o /dev/null -w '%{http_code}' -- "$U_HEALTH_AT" 2>&1)
-    case $_out in 2??) return 0 ;; esac ;;
+    # Where there was no answer, its code is 000, behind what curl said.
+    case $_out in 2??) return 0 ;; ?*000) _out=${_out%?000} ;; esac ;;
   wget)
     _out=$(timeout "$U_PROBE_S" wget --no-config -nv --max-redirect=0 -t 1 -T "$U_PROBE_S" -O /dev/null -- "$U_HEALTH_AT" 2>&1) && return 0 ;;
   bash)
