@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use uphaul_core::evidence::{Mask, is_told};
-use uphaul_core::plan::Plan;
+use uphaul_core::plan::{Health, Manager, Plan, ShellText};
 
 use crate::config;
 
@@ -15,7 +15,22 @@ const HIDDEN: &str = "***";
 pub(crate) fn value(key: &str, text: &str) -> String {
     match key.strip_prefix("service.env.") {
         Some(name) if !is_told(name) => HIDDEN.to_owned(),
+        None if key.starts_with("service.") => url(text),
         Some(_) | None => config::mask(text),
+    }
+}
+
+/// A URL without its name and password, of which either may be a token, and without passwords among its options.
+fn url(text: &str) -> String {
+    config::mask(&Mask::default().text(text, None))
+}
+
+/// A command without the names and passwords of URLs in it.
+fn command(text: &mut ShellText) {
+    let shown = Mask::default().text(text.as_str(), None);
+    // A mark may be longer than what it hides, and the text too long then.
+    if let Ok(shown) = shown.parse().or_else(|_| HIDDEN.parse()) {
+        *text = shown;
     }
 }
 
@@ -33,6 +48,20 @@ pub(crate) fn plan(plan: &Plan) -> Plan {
         }
     }
     shown.origin = shown.origin.map(|url| Mask::default().text(&url, None));
+    let service = &mut shown.service;
+    service.health = match service.health.take() {
+        Some(Health::Http(at)) => url(at.as_str()).parse().ok().map(Health::Http),
+        other => other,
+    };
+    command(&mut service.install);
+    service.before_restart.iter_mut().for_each(command);
+    if let Some(Health::Command(text)) = &mut service.health {
+        command(text);
+    }
+    if let Manager::Commands { restart, status } = &mut service.manager {
+        command(restart);
+        command(status);
+    }
     shown
 }
 
@@ -49,6 +78,14 @@ mod tests {
             assert_eq!(value(&format!("service.env.{name}"), "x"), "x", "{name}");
         }
         assert_eq!(value("service.path", "/srv/app"), "/srv/app");
+        for (url, shown) in [
+            ("http://ana:pw@h:3000/health?a=b", "http://[masked]@h:3000/health?a=b"),
+            ("https://token@h/", "https://[masked]@h/"),
+            ("http://h/?password=pw&a=b", "http://h/?password=***&a=b"),
+            ("http://{address}:3000/health", "http://{address}:3000/health"),
+        ] {
+            assert_eq!(value("service.health.http", url), shown);
+        }
         let settings = settings(&[("service.env.JWT".to_owned(), "x".to_owned())].into());
         assert_eq!(settings["service.env.JWT"], "***");
     }

@@ -52,6 +52,8 @@ pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliEr
 }
 
 fn tell(context: &Context, host: &Host, chosen: &Chosen, plan: &Plan, report: &Preflight, scripts: bool) {
+    // What is printed of it has no secret; what is compared is in both.
+    let plan = &hide::plan(plan);
     if context.output.is_json() {
         let steps: Vec<_> = steps(plan)
             .iter()
@@ -98,7 +100,7 @@ fn steps(plan: &Plan) -> Vec<(Step, Action)> {
     all
 }
 
-/// The script and its values, as they travel but for the secrets among them.
+/// The script and its values, as they travel but for the secrets, which this plan must not have any more.
 fn whole(context: &Context, plan: &Plan, step: Step, action: Action) {
     let run = RunId::from_bits(0);
     let words = Words {
@@ -110,7 +112,7 @@ fn whole(context: &Context, plan: &Plan, step: Step, action: Action) {
         knows_reverted: false,
     };
     let attempt = uphaul_core::ids::Attempt::FIRST;
-    let sent = script::lower(&hide::plan(plan), &Command { step, attempt, action }, &words);
+    let sent = script::lower(plan, &Command { step, attempt, action }, &words);
     for (name, value) in &sent.env {
         context.output.text(&format!("{name}={}\n", uphaul_core::quote::word(value)));
     }

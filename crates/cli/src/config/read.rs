@@ -11,7 +11,7 @@ use uphaul_store::{Adopted, Ident, Naming};
 use super::problem::Problem;
 use super::template::{self, Into};
 use super::values::{Leaf, Setting, Values};
-use super::{Backend, DatabaseUrl, FleetLimits, Origin, duration};
+use super::{Backend, DatabaseUrl, FleetLimits, Origin, duration, mask};
 use crate::surroundings::Surroundings;
 
 /// Reads values. What cannot be read is none, with a problem beside it.
@@ -97,19 +97,19 @@ impl<'a> Reader<'a> {
         text: &str,
         into: Into,
     ) -> Option<T> {
-        match (self.host, template::check(text)) {
-            (_, Err(why)) => {
-                self.refuse(key, format!("{text:?} {why}"));
-                None
-            }
-            (None, Ok(true)) => None,
-            (_, Ok(false)) => self.told(key, text.parse::<T>()),
+        let parsed = |text: &str| text.parse::<T>().map_err(|why| why.to_string());
+        let read = match (self.host, template::check(text)) {
+            (_, Err(why)) => Err(format!("{text:?} {why}")),
+            (None, Ok(true)) => return None,
+            (_, Ok(false)) => parsed(text),
             (Some(host), Ok(true)) => {
-                let filled = template::fill(text, into, host);
-                let filled = self.told(key, filled)?;
-                self.told(key, filled.parse::<T>())
+                let filled = template::fill(text, into, host).map_err(|why| why.to_string());
+                filled.and_then(|filled| parsed(&filled))
             }
-        }
+        };
+        // What is refused is quoted, and a URL may have a password.
+        let read = read.map_err(|why| if matches!(into, Into::Url) { mask(&why) } else { why });
+        self.told(key, read)
     }
 
     /// Shell text of the operator, in which no placeholder may stand.

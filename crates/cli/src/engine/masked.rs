@@ -31,6 +31,10 @@ fn report(report: &mut Preflight, mask: &Mask) {
     let problems = std::mem::take(&mut report.problems);
     report.problems = problems.into_iter().map(|problem| mask.problem(problem)).collect();
     report.findings = report.findings.iter().map(|found| finding(found, mask)).collect();
+    // The subjects of commits and the names of files are whatever somebody wrote.
+    for text in report.commits.iter_mut().chain(&mut report.dirty).chain(&mut report.remote) {
+        *text = mask.text(text, None);
+    }
 }
 
 fn finding(finding: &Finding, mask: &Mask) -> Finding {
@@ -86,6 +90,25 @@ mod tests {
         Mask::new(&env, Patterns::new(&["pin=(\\d+)".to_owned()]).unwrap())
     }
 
+    fn seen() -> Preflight {
+        Preflight {
+            problems: Vec::new(),
+            findings: Vec::new(),
+            head: None,
+            healthy: true,
+            dirty: Vec::new(),
+            relation: None,
+            commits: Vec::new(),
+            held: None,
+            remote: None,
+            root: false,
+            shallow: false,
+            target_here: true,
+            probe_tool: None,
+            switch_unit: None,
+        }
+    }
+
     #[test]
     fn what_preflight_found_is_masked() {
         let problem = |text: &str| Problem { code: "x".into(), found: text.into(), fix: text.into() };
@@ -98,6 +121,14 @@ mod tests {
         assert_eq!(told, problem(safe));
         let found = Finding { code: "health", text: secret.into() };
         assert_eq!(finding(&found, &mask()).text, safe);
+        let mut seen = seen();
+        for texts in [&mut seen.commits, &mut seen.dirty] {
+            *texts = vec![secret.to_owned(), "https://ana:pw@h/x".to_owned()];
+        }
+        report(&mut seen, &mask());
+        for texts in [seen.commits, seen.dirty] {
+            assert_eq!(texts, [safe, "https://[masked]@h/x"]);
+        }
         let heard = Arc::new(Heard::default());
         let host = "web-1".parse().unwrap();
         Masked::new(heard.clone(), mask()).tell(&Event::Found { host: &host, finding: &found });
