@@ -54,6 +54,8 @@ mod repositories;
 mod stopped;
 #[path = "hosts/switch.rs"]
 mod switch;
+#[path = "hosts/taken.rs"]
+mod taken;
 #[path = "hosts/told.rs"]
 mod told;
 #[path = "hosts/unusual.rs"]
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         ("repositories", repositories::ALL),
         ("stopped", stopped::ALL),
         ("switch", switch::ALL),
+        ("taken", taken::ALL),
         ("told", told::ALL),
         ("unusual", unusual::ALL),
     ];

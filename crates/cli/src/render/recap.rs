@@ -119,6 +119,10 @@ fn said(end: &RunEnd) -> Vec<Line> {
         HostEnd::TakenOver { state, by } => {
             lines.push(at(state).into());
             lines.push(more(&format!("left to the one who has the run now: {by}")));
+            // It may have been taken by `unlock`, which gives it to nobody.
+            lines.push(Line::from(format!(
+                "{indent}next:  where nobody goes on with it, `uphaul resume` does"
+            )));
         }
         HostEnd::Broken { state, why } => {
             lines.extend(state.as_ref().map(|state| at(state).into()));
