@@ -70,15 +70,23 @@ let
     enable = true;
     resume.enable = false;
   };
+  often =
+    (module {
+      enable = true;
+      resume.every = "2m";
+    }).systemd.services.uphaul-resume;
   user = on.users.users.${service.serviceConfig.User};
   modules = [
     (expect "the module when it is off" { } (module { }))
-    (expect "the command" "${flake.packages.${system}.default}/bin/uphaul resume" service.serviceConfig.ExecStart)
+    (expect "the command" "${flake.packages.${system}.default}/bin/uphaul resume --watch --every 30s" service.serviceConfig.ExecStart)
     (expect "the settings in the file that the service reads" settings
       on.environment.etc.${lib.removePrefix "/etc/" service.environment.UPHAUL_CONFIG}.source.content
     )
     (expect "the variables of the service" [ "/run/secrets/uphaul" ] service.serviceConfig.EnvironmentFile)
-    (expect "the timer" "*:0/5" on.systemd.timers.uphaul-resume.timerConfig.OnCalendar)
+    (expect "how often it looks" "${flake.packages.${system}.default}/bin/uphaul resume --watch --every 2m" often.serviceConfig.ExecStart)
+    # It watches from the boot on, comes back whatever ends it, and reads new settings.
+    (expect "when it runs" [ [ "multi-user.target" ] "always" ] [ service.wantedBy service.serviceConfig.Restart ])
+    (expect "the settings that it begins anew for" [ settings ] (map (file: file.content) service.restartTriggers))
     # ssh takes its home from the table of users, Uphaul from HOME, and systemd makes it.
     (expect "the home of the user, by ssh, by Uphaul, by systemd" [ "/var/lib/uphaul" "/var/lib/uphaul" "uphaul" ] [
       user.home
@@ -87,10 +95,9 @@ let
     ])
     (expect "the kind of the user" true (user.isSystemUser && on.users.groups ? ${user.group}))
     (expect "a user that comes and goes" false (service.serviceConfig.DynamicUser or false))
-    (expect "the timer and the service without resume" [ { } { } ] [
-      idle.systemd.timers.uphaul-resume
-      idle.systemd.services.uphaul-resume
-    ])
+    (expect "the service without resume" { } idle.systemd.services.uphaul-resume)
+    # One that looked now and then would take up for ever what limits.catch_up has given up.
+    (expect "timers" false (on.systemd ? timers))
     (expect "no variables" [ ] (module { enable = true; }).systemd.services.uphaul-resume.serviceConfig.EnvironmentFile)
     (expect "the configuration without resume" true (idle.environment.etc ? "uphaul/uphaul.toml"))
   ];

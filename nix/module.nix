@@ -1,4 +1,4 @@
-# The NixOS module: the program, its configuration, and a timer that brings to its end what was left in the middle.
+# The NixOS module: the program, its configuration, and a service that brings to its end what was left in the middle.
 self:
 {
   config,
@@ -44,12 +44,16 @@ in
       enable = lib.mkOption {
         type = lib.types.bool;
         default = true;
-        description = "Whether `uphaul resume` runs by itself.";
+        description = ''
+          Whether `uphaul resume --watch` runs as a service: it takes up what was left in the middle as soon as the host
+          is back, for as long as limits.catch_up says.
+        '';
       };
-      onCalendar = lib.mkOption {
-        type = lib.types.str;
-        default = "*:0/5";
-        description = "When it runs, as systemd.time(7) says it.";
+      every = lib.mkOption {
+        type = lib.types.strMatching "([0-9]+[smh])+";
+        default = "30s";
+        example = "2m";
+        description = "How often it looks, from 1s to 1h.";
       };
     };
   };
@@ -73,6 +77,9 @@ in
       description = "Bring to its end what Uphaul left in the middle";
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ];
+      wantedBy = [ "multi-user.target" ];
+      # The settings are read when it begins.
+      restartTriggers = [ file ];
       # ssh is found on the PATH.
       path = [ pkgs.openssh ];
       environment = {
@@ -81,8 +88,12 @@ in
         XDG_STATE_HOME = dirOf state;
       };
       serviceConfig = {
-        Type = "oneshot";
-        ExecStart = "${lib.getExe cfg.package} resume";
+        Type = "exec";
+        ExecStart = "${lib.getExe cfg.package} resume --watch --every ${cfg.resume.every}";
+        # It ends by itself only where it cannot begin: settings with a fault, a database that is away. The pause is longer
+        # than what systemd takes for a loop, so it is never given up.
+        Restart = "always";
+        RestartSec = 30;
         EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
         User = "uphaul";
         Group = "uphaul";
@@ -98,15 +109,6 @@ in
         # It brings begun hosts to their end at the first SIGTERM.
         KillMode = "mixed";
         TimeoutStopSec = "10min";
-      };
-    };
-
-    systemd.timers.uphaul-resume = lib.mkIf cfg.resume.enable {
-      description = "Bring to its end what Uphaul left in the middle";
-      wantedBy = [ "timers.target" ];
-      timerConfig = {
-        OnCalendar = cfg.resume.onCalendar;
-        Persistent = true;
       };
     };
   };

@@ -44,6 +44,7 @@ rec {
     package = "package";
     path = "path";
     str = "str";
+    strMatching = pattern: "text that matches ${pattern}";
     nullOr = type: "null or ${type}";
   };
   optionalAttrs = condition: set: if condition then set else { };
