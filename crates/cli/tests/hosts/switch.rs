@@ -29,13 +29,13 @@ scenarios!(
 const WINDOW: (&str, &str) = ("service.deadman.window", "10s");
 
 /// One whose switches wait for a short time.
-fn hasty(host: &Host) -> Operator {
-    Operator::of(&[host]).set(WINDOW.0, WINDOW.1)
+pub(crate) fn hasty(hosts: &[&Host]) -> Operator {
+    Operator::of(hosts).set(WINDOW.0, WINDOW.1)
 }
 
 /// Waits until the host has gone back to `at` by itself, wholly.
 #[track_caller]
-fn wait_reverted(host: &Host, at: &str) {
+pub(crate) fn wait_reverted(host: &Host, at: &str) {
     wait_until("the host goes back by itself", Duration::from_secs(180), || {
         let state = host.root("cat /srv/app/.git/uphaul/switch/state 2>/dev/null; true").ok();
         assert!(!state.contains("state=failed"), "{state}");
@@ -58,7 +58,7 @@ const LATE_MAX: i64 = 15;
 
 /// Holds the switch to it.
 #[track_caller]
-fn in_time(host: &Host) {
+pub(crate) fn in_time(host: &Host) {
     let late = late(host);
     println!("the switch began {late} s after its time was up");
     assert!((0..=LATE_MAX).contains(&late), "{late} s");
@@ -75,12 +75,12 @@ fn abandoned(origin: &Origin, operator: &Operator) -> String {
 
 fn what_one_left_behind_is_taken_away() {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(3)));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
     update.wait_install(&host, "v2", 1);
     // While it is needed, it stays.
-    let bob = hasty(&host);
+    let bob = hasty(&[&host]);
     bob.run(&["check", "web-1", "--fix"]).ended(7, &["nothing was taken away: held by"]);
     let unit = host.root("ls /etc/systemd/system/uphaul-switch-*").ok();
     let text = host.root(&format!("cat {unit}")).ok();
@@ -96,7 +96,7 @@ fn what_one_left_behind_is_taken_away() {
 
 /// What a resume makes of a host that has gone back by itself.
 #[track_caller]
-fn resumed(operator: &Operator, host: &Host, at: &str, target: &str) {
+pub(crate) fn resumed(operator: &Operator, host: &Host, at: &str, target: &str) {
     operator.run(&["resume"]).ended(3, &["web-1", "rolled back", "went back by itself"]);
     operator.is_rolled_back(host, at, target);
     assert!(
@@ -120,7 +120,7 @@ pub(crate) fn no_switch(host: &Host) {
 
 fn the_controller_is_gone_after_the_restart_of_a_broken_version() {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     let v2 = abandoned(&origin, &operator);
     wait_reverted(&host, &v1);
     in_time(&host);
@@ -130,7 +130,7 @@ fn the_controller_is_gone_after_the_restart_of_a_broken_version() {
 
 fn and_the_host_is_rebooted_before_it_goes_back() {
     let (origin, mut host, v1) = usual();
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     let v2 = abandoned(&origin, &operator);
     host.reboot();
     wait_reverted(&host, &v1);
@@ -140,7 +140,7 @@ fn and_the_host_is_rebooted_before_it_goes_back() {
 
 fn and_the_host_loses_its_power_while_it_goes_back() {
     let (origin, mut host, v1) = host_with(HostSpec::new(), Release::good("v1").install(Install::Slow(6)));
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     let v2 = abandoned(&origin, &operator);
     wait_until("the switch installs", Duration::from_secs(120), || {
         (installs_of(&host, "v1") == 2).then_some(())
@@ -159,7 +159,7 @@ pub(crate) const NEEDS_NETWORK: &str = "timeout 5 git ls-remote origin >/dev/nul
 
 fn and_the_origin_and_the_registry_are_out_of_reach() {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host).set("service.install", NEEDS_NETWORK);
+    let operator = hasty(&[&host]).set("service.install", NEEDS_NETWORK);
     host.as_user("deploy", "echo v1 >/srv/app/node_modules/of").ok();
     let v2 = origin.commit(Release::good("v2").serve(Serve::Sick));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
@@ -188,7 +188,7 @@ fn a_rollback_without_network_takes_what_was_kept() {
 
 fn the_network_is_gone_for_good_and_the_run_is_parked() {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
+    let operator = hasty(&[&host]).set("limits.reconnect", "2s").set("timeouts.connect", "8s");
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(4)));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
     update.wait_install(&host, "v2", 1);
@@ -203,7 +203,7 @@ fn the_network_is_gone_for_good_and_the_run_is_parked() {
 /// Whoever was away for longer than the window is told that the host has gone back, and proves what it runs.
 fn overslept(away: impl FnOnce(&Host, &Going), back: impl FnOnce(&Host, &Going)) {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host).set("limits.reconnect", "200s");
+    let operator = hasty(&[&host]).set("limits.reconnect", "200s");
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(4)));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
     update.wait_install(&host, "v2", 1);
@@ -225,7 +225,7 @@ fn a_controller_that_slept_for_longer_than_the_window() {
 
 fn a_good_update_leaves_no_switch_behind() {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(3)));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
     update.wait_install(&host, "v2", 1);
@@ -241,7 +241,7 @@ fn a_good_update_leaves_no_switch_behind() {
 
 fn without_one_the_host_waits_for_a_resume() {
     let (origin, host, v1) = usual();
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     let v2 = origin.commit(Release::good("v2").install(Install::Slow(3)));
     let update = operator.spawn(&["update", "web-1", "--to", "main", "--no-deadman"]);
     update.wait_install(&host, "v2", 1);
@@ -254,7 +254,7 @@ fn without_one_the_host_waits_for_a_resume() {
 
 fn a_host_whose_rights_allow_none_says_so() {
     let (origin, host, v1) = host_with(HostSpec::new().rights(Rights::Minimal), Release::good("v1"));
-    let operator = hasty(&host);
+    let operator = hasty(&[&host]);
     operator.run(&["check", "web-1"]).ended(0, &["there is no dead-man's switch"]);
     let v2 = origin.commit(Release::good("v2"));
     operator.run(&["plan", "web-1", "--to", "main"]).ended(0, &["there is no dead-man's switch"]);
@@ -267,7 +267,7 @@ fn a_host_whose_rights_allow_none_says_so() {
 
 fn a_unit_of_the_user_has_one_of_the_user() {
     let (origin, host, v1) = host_with(HostSpec::new().user_unit().rights(Rights::None), Release::good("v1"));
-    let operator = hasty(&host).set("service.scope", "user");
+    let operator = hasty(&[&host]).set("service.scope", "user");
     let v2 = abandoned(&origin, &operator);
     wait_reverted(&host, &v1);
     operator.run(&["resume"]).ended(3, &["rolled back", "went back by itself"]);
@@ -278,7 +278,7 @@ fn a_unit_of_the_user_has_one_of_the_user() {
 
 fn another_database_waits_until_it_has_acted() {
     let (origin, host, v1) = usual();
-    let (ann, bob) = (hasty(&host), hasty(&host));
+    let (ann, bob) = (hasty(&[&host]), hasty(&[&host]));
     let v2 = abandoned(&origin, &ann);
     // The claim of the dead is old before its switch acts, where the window is long; here either holds the host.
     bob.run(&["update", "web-1", "--to", &v2]).ended(7, &["held by"]);
