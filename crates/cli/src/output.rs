@@ -170,6 +170,12 @@ impl Output {
         self.live
     }
 
+    /// The same that draws nothing: one picture cannot show what several tell.
+    #[must_use]
+    pub fn without_picture(&self) -> Self {
+        Self { live: false, ..self.clone() }
+    }
+
     /// Whether stderr has colours.
     pub fn has_color(&self) -> bool {
         self.color_err

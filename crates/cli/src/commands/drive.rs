@@ -47,22 +47,26 @@ pub(crate) async fn drive_all(
     engine.store.check_writable("begin")?;
     let (handle, stop) = stop_pair();
     let signals = tokio::spawn(listen(handle, context.output.clone()));
-    let exit = drive_until(context, engine, hosts, job, &stop).await;
+    let exit = drive_until(&context.output, engine, hosts, job, &stop, |_| ()).await;
     signals.abort();
     Ok(exit)
 }
 
-/// The same under a stop of the caller's.
+/// The same under a stop of the caller's, who is told of each host that is not worked on any more.
 pub(super) async fn drive_until(
-    context: &Context,
+    output: &Output,
     engine: &Engine,
     hosts: Vec<HostName>,
     job: Job,
     stop: &Stop,
+    over: impl Fn(&HostName) + Send + Sync + 'static,
 ) -> Exit {
-    let progress = Progress::new(&context.output, hosts.len());
+    let progress = Progress::new(output, hosts.len());
     let ended = progress.clone();
-    let done = move |end: &RunEnd| ended.host(&end.host).end(end);
+    let done = move |end: &RunEnd| {
+        ended.host(&end.host).end(end);
+        over(&end.host);
+    };
     let told = progress.clone();
     let outage = Box::new(move |outage: Outage<'_>| told.outage(outage));
     let ends = engine.work(hosts, job, Arc::new(progress.clone()), stop, outage, done).await;

@@ -1,10 +1,12 @@
 //! `uphaul resume --watch`: what was left in the middle is taken up when its host is back, without anybody who asks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use serde_json::json;
+use tokio::task::{JoinError, JoinSet};
 use uphaul_core::driver::{StopLevel, stop_pair};
 use uphaul_core::ids::{HostName, RunId, Seq};
 use uphaul_core::ports::Clock as _;
@@ -21,7 +23,8 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::words;
 
-/// Takes up runs until it is asked to stop. A database that is away for a while only delays it.
+/// Takes up runs until it is asked to stop, each as soon as a look finds its host back, at most `limits.parallel` at once. A
+/// database that is away for a while only delays it.
 ///
 /// # Errors
 /// What the very first look finds wrong: nothing was done yet.
@@ -37,6 +40,8 @@ pub(super) async fn watch(
     let mut watcher = Watcher::new(context, engine, chosen, every);
     watcher.begins();
     let mut first = true;
+    // What was taken up goes on beside the looks, so that a host that takes long keeps no other waiting.
+    let mut taken_up = JoinSet::new();
     let mut exit = Exit::Done;
     let mut asked = stop.clone();
     loop {
@@ -53,17 +58,79 @@ pub(super) async fn watch(
             }
             Err(error) => watcher.delayed(&error),
             Ok(hosts) if hosts.is_empty() => {}
-            Ok(hosts) => exit = drive_until(context, engine, hosts, Job::Resume, &stop).await,
+            Ok(hosts) => {
+                let taken = watcher.busy.take(&hosts);
+                let (output, engine, stop) = (context.output.without_picture(), engine.clone(), stop.clone());
+                taken_up.spawn(async move {
+                    let over = move |host: &HostName| taken.give_back(host);
+                    drive_until(&output, &engine, hosts, Job::Resume, &stop, over).await
+                });
+            }
         }
         first = false;
+        while let Some(end) = taken_up.try_join_next() {
+            exit = code_of(context, end, exit);
+        }
         tokio::select! {
             () = asked.reached(StopLevel::Drain) => break,
             () = tokio::time::sleep(every) => {}
         }
     }
-    signals.abort();
     // To be stopped is how a watch ends. Only what it left in the middle then is worth a code of its own.
-    Ok(if exit == Exit::Interrupted { exit } else { Exit::Done })
+    while let Some(end) = taken_up.join_next().await {
+        exit = code_of(context, end, exit);
+    }
+    signals.abort();
+    Ok(exit)
+}
+
+/// What a part of the work ended with, if that is worth a code: it was stopped in the middle of a run.
+fn code_of(context: &Context, end: Result<Exit, JoinError>, before: Exit) -> Exit {
+    match end {
+        Ok(Exit::Interrupted) => Exit::Interrupted,
+        Ok(_) => before,
+        Err(error) => {
+            context.output.warning(&format!("a fault of Uphaul, and the watch goes on: {error}"));
+            before
+        }
+    }
+}
+
+/// The hosts that this watch works on, or that wait for their turn: no look takes them up once more.
+#[derive(Debug, Clone, Default)]
+struct Busy(Arc<Mutex<BTreeSet<HostName>>>);
+
+impl Busy {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<HostName>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, hosts: &[HostName]) -> Taken {
+        self.lock().extend(hosts.iter().cloned());
+        Taken { busy: self.clone(), left: Mutex::new(hosts.iter().cloned().collect()) }
+    }
+}
+
+/// Some of them, as one look took them up. Those that were not given back are free when this is dropped.
+#[derive(Debug)]
+struct Taken {
+    busy: Busy,
+    left: Mutex<BTreeSet<HostName>>,
+}
+
+impl Taken {
+    fn give_back(&self, host: &HostName) {
+        if self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(host) {
+            self.busy.lock().remove(host);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let left = std::mem::take(self.left.get_mut().unwrap_or_else(PoisonError::into_inner));
+        self.busy.lock().retain(|host| !left.contains(host));
+    }
 }
 
 /// What one look tells the next.
@@ -72,6 +139,7 @@ struct Watcher<'a> {
     engine: &'a Engine,
     chosen: &'a [String],
     every: Duration,
+    busy: Busy,
     /// Leases of others, from when they were first seen as they are.
     leases: BTreeMap<HostName, Watch>,
     /// What was said already; forgotten with its run.
@@ -93,16 +161,22 @@ enum Waits {
 
 impl<'a> Watcher<'a> {
     fn new(context: &'a Context, engine: &'a Engine, chosen: &'a [String], every: Duration) -> Self {
-        Self { context, engine, chosen, every, leases: BTreeMap::new(), said: BTreeSet::new() }
+        let (busy, leases, said) = (Busy::default(), BTreeMap::new(), BTreeSet::new());
+        Self { context, engine, chosen, every, busy, leases, said }
     }
 
     /// The hosts whose run can be taken up now: nobody drives it, it has not waited for too long, and they answer.
     async fn ready(&mut self) -> Result<Vec<HostName>, CliError> {
+        // Read first: one that comes to its end in between is not in the record's answer any more.
+        let busy = self.busy.lock().clone();
         let left = self.engine.unfinished().await?;
         let hosts = self.hosts(&left).await?;
         self.forget(&left);
         let mut free = Vec::new();
         for run in left {
+            if busy.contains(&run.record.host) {
+                continue;
+            }
             let Some(host) = hosts.get(&run.record.host) else { continue };
             match self.waits(&run).await? {
                 None => free.push((host, run)),
@@ -220,5 +294,28 @@ fn driven(
             leases.insert(host.clone(), Watch::new(row, now));
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(all: &[&str]) -> Vec<HostName> {
+        all.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_host_is_taken_up_once_until_it_is_given_back() {
+        let busy = Busy::default();
+        let [one, two] = [&["a", "b"][..], &["c"]].map(|some| busy.take(&names(some)));
+        one.give_back(&names(&["a"])[0]);
+        let again = busy.take(&names(&["a"]));
+        // What the first gave back is the business of another now.
+        one.give_back(&names(&["a"])[0]);
+        drop(one);
+        assert_eq!(*busy.lock(), names(&["a", "c"]).into_iter().collect());
+        drop((two, again));
+        assert!(busy.lock().is_empty());
     }
 }

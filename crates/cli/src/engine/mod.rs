@@ -42,6 +42,8 @@ pub(crate) struct Engine {
     pub(crate) config: Arc<Config>,
     pub(crate) owner: Arc<Owner>,
     starts: Arc<Semaphore>,
+    /// Each host at work has one, also where several commands' worth of work goes on at once.
+    turns: Arc<Semaphore>,
     /// Each is made when the first host needs it.
     executors: Arc<Mutex<BTreeMap<Backend, Arc<dyn RemoteExecutor>>>>,
     links: Arc<links::Links>,
@@ -57,12 +59,14 @@ impl Engine {
     /// Puts the parts together.
     pub(crate) fn new(store: Store, config: Config) -> Self {
         let starts = Arc::new(Semaphore::new(config.fleet.connection_starts as usize));
+        let turns = Arc::new(Semaphore::new((config.fleet.parallel as usize).max(1)));
         let owner = Arc::new(this_owner());
         Self {
             store,
             config: Arc::new(config),
             owner,
             starts,
+            turns,
             executors: Arc::default(),
             links: Arc::default(),
         }

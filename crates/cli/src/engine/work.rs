@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uphaul_core::driver::{Drive, DriveEnd, Event, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet};
+use uphaul_core::driver::{
+    Drive, DriveEnd, Event, FleetEnd, Observer, Stop, StopLevel, drive_over, fleet_within,
+};
 use uphaul_core::ids::{HostName, Revision, RunId, Seq};
 use uphaul_core::machine::{Input, Observation, Outcome, PrepareStep, Reason, State, Step, StepFailure};
 use uphaul_core::plan::Goal;
@@ -100,8 +102,7 @@ impl Engine {
         let wait = Duration::from_secs(self.config.fleet.database_wait_s.into());
         let patient = Self { store: self.store.patient(wait, outage), ..self.clone() };
         let shared = (patient, Arc::new(job), observer, stop.clone(), beat, Arc::new(done));
-        let parallel = self.config.fleet.parallel as usize;
-        let ends = fleet(hosts, parallel, stop, move |host| {
+        let ends = fleet_within(hosts, &self.turns, stop, move |host| {
             let (engine, job, observer, stop, beat, done) = shared.clone();
             async move {
                 let end = engine.one(&host, &job, observer, stop, &beat).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uphaul_tests::lab::{Host, Install, Origin, Release};
+use uphaul_tests::lab::{Host, HostSpec, Install, Origin, Release};
 
 use super::operator::{Operator, installs_of};
 use super::usual;
@@ -12,6 +12,7 @@ scenarios!(
     sessions_that_are_killed_on_the_host,
     a_host_that_stays_away_is_waited_for,
     a_watch_takes_up_what_was_left_and_what_comes_back,
+    a_watch_takes_up_others_while_one_takes_long,
     a_watch_leaves_what_has_waited_for_too_long,
     a_watch_that_is_stopped_waits_for_no_host,
     a_reboot_in_the_middle_of_an_install,
@@ -100,6 +101,41 @@ fn a_watch_takes_up_what_was_left_and_what_comes_back() {
     watch.end().ended(0, &["watching", "updated"]);
     operator.is_updated(&host, &v2, &v3);
     assert_eq!((installs_of(&host, "v2"), installs_of(&host, "v3")), (1, 1));
+}
+
+fn a_watch_takes_up_others_while_one_takes_long() {
+    let (origin, slow, v1) = usual();
+    let other = HostSpec::new().boot(&origin);
+    other.wait_healthy();
+    let hosts = [&slow, &other];
+    // An install that takes until it may end.
+    let install = "bun install && while [ ! -e /tmp/go ]; do sleep 0.1; done";
+    let operator = Operator::of(&hosts).set("service.install", install).set("timeouts.install", "230s");
+    let operator = operator.set("limits.reconnect", "2s").set("timeouts.connect", "8s");
+    let v2 = origin.commit(Release::good("v2"));
+    let update = operator.spawn(&["update", "web-1", "web-2", "--to", "main"]);
+    hosts.iter().for_each(|host| update.wait_install(host, "v2", 1));
+    hosts.iter().for_each(|host| host.cut());
+    update.end().ended(5, &["unknown (2)"]);
+    let watch = operator.spawn(&["resume", "--watch", "--every", "1s"]);
+    watch.wait_said("whether it is back");
+    slow.heal();
+    watch.wait("the first is taken up", || operator.was("update/Install#2"));
+    assert!(operator.run_of(1).finished_at_us.is_none());
+    other.heal();
+    other.root("touch /tmp/go").ok();
+    watch.wait("the end of the second", || operator.run_of(1).finished_at_us.is_some());
+    assert_eq!(operator.run_of(1).record.state.word(), "updated");
+    assert!(operator.run_of(0).finished_at_us.is_none(), "the first is in its install still");
+    slow.root("touch /tmp/go").ok();
+    watch.wait("the end of the first", || operator.run_of(0).finished_at_us.is_some());
+    watch.wait("the leases are given back", || operator.leases() == 0);
+    watch.signal("TERM");
+    watch.end().ended(0, &["watching", "updated (1)"]);
+    operator.is_updated(&slow, &v1, &v2);
+    super::proof::runs(&other, &v2);
+    assert!(!operator.was("update/Install#3"), "nobody took it up once more: {:?}", operator.log());
+    hosts.iter().for_each(|host| assert_eq!(installs_of(host, "v2"), 1));
 }
 
 fn a_watch_leaves_what_has_waited_for_too_long() {

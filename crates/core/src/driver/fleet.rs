@@ -32,7 +32,21 @@ where
     W: Fn(HostName) -> F + Send + Sync + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(parallel.max(1)));
+    fleet_within(hosts, &Arc::new(Semaphore::new(parallel.max(1))), stop, work).await
+}
+
+/// The same, where several fleets share one bound: each host at work has one of these permits.
+pub async fn fleet_within<T, W, F>(
+    hosts: Vec<HostName>,
+    permits: &Arc<Semaphore>,
+    stop: &Stop,
+    work: W,
+) -> Vec<(HostName, FleetEnd<T>)>
+where
+    T: Send + 'static,
+    W: Fn(HostName) -> F + Send + Sync + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
     let work = Arc::new(work);
     let mut tasks = JoinSet::new();
     let mut ends: Vec<Option<FleetEnd<T>>> = hosts.iter().map(|_| None).collect();

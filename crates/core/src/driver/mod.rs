@@ -10,7 +10,7 @@ mod run;
 mod stop;
 
 pub use commit::Committed;
-pub use fleet::{FleetEnd, fleet};
+pub use fleet::{FleetEnd, fleet, fleet_within};
 pub use link::{Link, Reach};
 pub use observe::{Event, Observer, Silent};
 pub use run::{Drive, DriveEnd, Ports, drive, drive_over};
