@@ -116,3 +116,16 @@ async fn acted_and_the_host_is_rebooted() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn the_note_of_a_switch_is_masked_before_it_is_written() {
+    let host = SimulatedHost::new();
+    host.fleet.plan("web-1", Fault::job("update-Install", What::Reverts(Cut::GoesOn)));
+    let mut plan = host.plan("v2");
+    plan.deadman = Some(Deadman { window_s: 300 });
+    // Nobody's password, but it stands in the note.
+    plan.service.env.insert("PASSWORD".parse().unwrap(), "after its time".into());
+    let told = story("a switch that tells a secret", Arc::new(host), plan, &[]).await;
+    assert!(told.contains("begun 0 s [masked] was up"), "{told}");
+    assert!(!told.contains("after its time"), "{told}");
+}

@@ -24,6 +24,11 @@ fn switch(rig: &Rig, run: &RunId, state: &str, fence: u64, before: u64) {
     std::fs::write(state_file(rig), text).unwrap();
 }
 
+/// What a driver is told of the switch that stands there.
+fn went_back() -> Input {
+    Input::HostReverted(Some("went back".into()))
+}
+
 /// The result of a job that came to an end before its runner asked.
 fn ended(rig: &Rig, run: &RunId, step: &str, code: &str) {
     let job = rig.checkout().join(format!(".git/uphaul/jobs/{run}.{step}"));
@@ -65,7 +70,7 @@ fn a_switch_that_acted_is_told_of_though_its_arm_failed() {
     number(&rig, before + 1);
     ended(&rig, &hand.run, "update-Arm", "137");
     let back = Action::Arm(rig.revision("v1"));
-    assert_eq!(hand.send(Step::Update(UpdateStep::Arm), back), Input::HostReverted);
+    assert_eq!(hand.send(Step::Update(UpdateStep::Arm), back), went_back());
     assert!(state_file(&rig).exists());
 }
 
@@ -100,11 +105,11 @@ fn who_did_not_hear_that_the_host_went_back_is_told_again() {
     for _ in 0..3 {
         // The connection was lost before the answer came, with the number in it.
         hand.fence = fence;
-        assert_eq!(hand.update(UpdateStep::Checkout), Input::HostReverted);
+        assert_eq!(hand.update(UpdateStep::Checkout), went_back());
     }
     let mut next = armed(&rig);
     next.seq = Seq(4);
-    assert_eq!(next.update(UpdateStep::Checkout), Input::HostReverted);
+    assert_eq!(next.update(UpdateStep::Checkout), went_back());
     hand.fence = fence;
     let told = hand.update(UpdateStep::Checkout);
     assert!(matches!(told, Input::Superseded { .. }), "a later driver has the run: {told:?}");
@@ -231,6 +236,13 @@ fn acts(rig: &Rig, words: &RemoteCommand, after: &str, cut: &str) -> std::proces
         .unwrap()
 }
 
+/// The note of the switch as a driver is told of it.
+#[track_caller]
+fn note_of(told: &Input) -> &str {
+    let Input::HostReverted(Some(note)) = told else { panic!("{told:?}") };
+    note
+}
+
 /// The first writes of a try, in order.
 const TRY: [&str; 4] = [
     "rm -f \"$W/try$tries\"",
@@ -255,8 +267,12 @@ fn a_switch_that_is_cut_off_between_two_writes_overtakes_no_driver() {
             again.kill().unwrap();
             again.wait().unwrap();
         } else {
-            assert_eq!(told, Input::HostReverted, "{cut}");
             again.wait().unwrap();
+            let note = note_of(&told);
+            let words = format!("went back to {} at try 2, begun ", rig.revision("v1"));
+            assert!(note.starts_with(&words) && note.contains(" s after its time was up"), "{cut}: {note}");
+            let written = std::fs::read_to_string(state_file(&rig)).unwrap();
+            assert!(written.ends_with(&format!("note={note}\n")), "{cut}: {note} is not of {written}");
             assert_eq!(rig.versions(), "v1/v1/v1");
         }
     }
@@ -274,9 +290,11 @@ fn a_switch_that_never_goes_on_overtakes_no_driver() {
     let command = Command { step: Step::Update(UpdateStep::Verify), attempt: Attempt::FIRST, action };
     let mut words = script::lower(&hand.plan, &command, &hand.context());
     words.env.insert("U_WAIT_S".into(), "2".into());
-    assert_eq!(run(&rig, &words).input(&command), Input::HostReverted);
+    let told = run(&rig, &words).input(&command);
+    let note = note_of(&told);
+    assert!(note.starts_with("its try 2, begun ") && note.ends_with("was cut off; it was cut off"), "{note}");
     // The answer was lost; it is told again.
-    assert_eq!(hand.update(UpdateStep::Verify), Input::HostReverted);
+    assert_eq!(hand.update(UpdateStep::Verify), told);
 }
 
 #[test]
@@ -291,7 +309,7 @@ fn a_job_that_begins_when_the_switch_has_its_mark_and_not_its_number_does_nothin
     let begins = "\nbegin_unit || begin_session";
     let mark = "\nmark_switch reverting \"$U_RUN\" 99 \"$U_FENCE\" x";
     words.argv[2] = words.argv[2].replace(begins, &format!("{mark}{begins}"));
-    assert_eq!(run(&rig, &words).input(&command), Input::HostReverted);
+    assert_eq!(note_of(&run(&rig, &words).input(&command)), "x");
     assert!(std::fs::read_to_string(state_file(&rig)).unwrap().contains("state=reverting"));
 }
 

@@ -116,7 +116,7 @@ pub async fn parked_and_back(record: Record) {
     let mut script = until_checkout('2');
     script.push(Input::Unreachable { detail: "no route".into() });
     script.push(Input::Interrupted);
-    script.push(Input::Failed(Reason::HostReverted));
+    script.push(Input::Failed(Reason::HostReverted { note: Some("went back".into()) }));
     page(record, "parked and back", Goal::Update, '3', script).await;
 }
 

@@ -136,7 +136,7 @@ fn came_back(input: &Input) -> String {
         Input::Failed(reason) => format!("FAILED {}", reason_line(reason)),
         Input::Interrupted => "LOST, reached again".into(),
         Input::Unreachable { detail } => format!("LOST, {detail}"),
-        Input::HostReverted => "the host went back by itself".into(),
+        Input::HostReverted(_) => "the host went back by itself".into(),
         Input::Superseded { .. } => "SUPERSEDED".into(),
     }
 }
@@ -153,7 +153,7 @@ fn reason_line(reason: &Reason) -> String {
         | Reason::TimedOut { .. }
         | Reason::Unreachable { .. }
         | Reason::AttemptsExhausted { .. }
-        | Reason::HostReverted
+        | Reason::HostReverted { .. }
         | Reason::Unexpected { .. } => reason.to_string(),
     }
 }

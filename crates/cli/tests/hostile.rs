@@ -68,6 +68,12 @@ const CASES: &[Case] = &[
     ),
     case("a_lock_never_freed", "the host is held by somebody, for ever", 7, "aborted"),
     case("a_very_long_word", "60,000 characters of reason", 3, "rolled_back"),
+    case(
+        "a_note_of_a_switch",
+        "it says that it went back by itself, and did not, with escapes and 60,000 characters for a note",
+        4,
+        "needs_attention",
+    ),
     case("a_job_that_never_ends", "the install is said to go on for ever", 3, "rolled_back"),
     case(
         "a_connection_cut_in_each_answer",

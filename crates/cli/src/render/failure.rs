@@ -38,7 +38,7 @@ fn said(reason: &Reason) -> Vec<String> {
         | Reason::NotProved { .. }
         | Reason::Unreachable { .. }
         | Reason::AttemptsExhausted { .. }
-        | Reason::HostReverted
+        | Reason::HostReverted { .. }
         | Reason::CalledOff { .. }
         | Reason::Unexpected { .. } => reason.to_string(),
     };

@@ -214,7 +214,7 @@ impl Observer for Progress {
             Event::Moved { host, run, input, state } => {
                 let note = match input {
                     Input::Failed(reason) => Some(format!("failed: {}", story::short(reason))),
-                    Input::Unreachable { .. } | Input::HostReverted | Input::Superseded { .. } => {
+                    Input::Unreachable { .. } | Input::HostReverted(_) | Input::Superseded { .. } => {
                         Some(story::told(input).1)
                     }
                     Input::Start | Input::Succeeded(_) | Input::Interrupted => None,

@@ -124,7 +124,8 @@ pub(crate) fn told(input: &Input) -> (Style, String) {
         Input::Failed(reason) => (Style::Bad, format!("FAILED: {}", short(reason))),
         Input::Interrupted => (Style::Warn, "interrupted; the host is there again".to_owned()),
         Input::Unreachable { detail } => (Style::Warn, format!("unreachable: {}", first_line(detail))),
-        Input::HostReverted => (Style::Warn, "the host went back by itself".to_owned()),
+        // Whole: where the way back had begun already, its note stands nowhere else.
+        Input::HostReverted(note) => (Style::Warn, Reason::HostReverted { note: note.clone() }.to_string()),
         Input::Superseded { by } => (Style::Bad, format!("taken over: {}", first_line(by))),
     }
 }
@@ -142,7 +143,7 @@ pub(crate) fn short(reason: &Reason) -> String {
         | Reason::NotProved { .. }
         | Reason::Unreachable { .. }
         | Reason::AttemptsExhausted { .. }
-        | Reason::HostReverted
+        | Reason::HostReverted { .. }
         | Reason::CalledOff { .. }
         | Reason::Unexpected { .. } => first_line(&reason.to_string()),
     }

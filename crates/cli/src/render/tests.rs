@@ -147,6 +147,22 @@ fn a_run_reads_as_a_story() {
 }
 
 #[test]
+fn a_host_that_went_back_by_itself_is_told_of_with_the_note_of_its_switch() {
+    let note = format!("went back to {} at try 1, begun 3 s after its time was up", revision('a'));
+    let told = format!("the host went back by itself: {note}");
+    let mut events = log();
+    events[7].input = Input::HostReverted(Some(note.clone()));
+    let reason = Reason::HostReverted { note: Some(note) };
+    let cause = StepFailure { step: Step::Update(UpdateStep::Install), reason };
+    events[11].state = State::Finished(Outcome::RolledBack { to: revision('a'), cause });
+    // Whole, in the row of the step and at the end.
+    let rows = text(story::transitions(&events));
+    assert!(rows.contains(&told), "{rows}");
+    let end = text(story::ending(&run(&events)));
+    assert!(end.contains(&format!("cause: install: {told}\n")), "{end}");
+}
+
+#[test]
 fn an_unfinished_run_says_where_it_is() {
     let events = log()[..7].to_vec();
     let run = run(&events);

@@ -125,7 +125,12 @@ fn the_controller_is_gone_after_the_restart_of_a_broken_version() {
     wait_reverted(&host, &v1);
     in_time(&host);
     assert_eq!(operator.row().update_status.as_deref(), Some("updating"), "nobody was there to write it");
+    let seconds = late(&host);
     resumed(&operator, &host, &v1, &v2);
+    // What the host has counted is in the record, for when the host is gone.
+    let (run, begun) = (operator.run_of(0).record.id, format!(", begun {seconds} s after its time was up"));
+    operator.run(&["history", run.as_str()]).ended(0, &["went back by itself: went back to", &v1, &begun]);
+    operator.run(&["history", run.as_str(), "--json"]).ended(0, &["\"note\":\"went back to", &begun]);
 }
 
 fn and_the_host_is_rebooted_before_it_goes_back() {
@@ -210,7 +215,7 @@ fn overslept(away: impl FnOnce(&Host, &Going), back: impl FnOnce(&Host, &Going))
     away(&host, &update);
     wait_reverted(&host, &v1);
     back(&host, &update);
-    update.end().ended(3, &["web-1", "rolled back", "went back by itself"]);
+    update.end().ended(3, &["web-1", "rolled back", "went back by itself: went back to", ", begun "]);
     operator.is_rolled_back(&host, &v1, &v2);
     no_switch(&host);
 }

@@ -26,7 +26,7 @@ pub(super) fn wanted(transition: &Transition) -> Option<Step> {
     };
     let (before, after) = (failures(&transition.from), failures(&transition.to));
     let last = after.last().filter(|_| of_the_service && after.len() > before.len())?;
-    let failed = !matches!(last.reason, Reason::HostReverted | Reason::CalledOff { .. });
+    let failed = !matches!(last.reason, Reason::HostReverted { .. } | Reason::CalledOff { .. });
     (last.step == at.step() && failed).then_some(last.step)
 }
 

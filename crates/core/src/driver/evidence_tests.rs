@@ -95,9 +95,9 @@ fn other_failures_have_their_own_words() {
     assert!(read_of(false, &[ok(), ok(), ok(), ok(), called_off]).is_empty(), "another target was asked for");
     let parked = Input::Unreachable { detail: String::new() };
     assert!(read_of(false, &[ok(), ok(), ok(), parked]).is_empty(), "away");
-    let reverted = [ok(), ok(), ok(), ok(), ok(), Input::HostReverted, ok()];
+    let reverted = [ok(), ok(), ok(), ok(), ok(), Input::HostReverted(None), ok()];
     assert!(read_of(true, &reverted).is_empty(), "the host went back by itself");
     // What failed after that is there to be seen.
-    let ill = [ok(), ok(), ok(), ok(), ok(), Input::HostReverted, failed()];
+    let ill = [ok(), ok(), ok(), ok(), ok(), Input::HostReverted(None), failed()];
     assert_eq!(read_of(true, &ill), ["rollback/Verify before NEEDS ATTENTION"]);
 }

@@ -27,11 +27,11 @@ impl Performer<'_> {
     pub(super) async fn perform(&mut self, record: &RunRecord, command: Committed<Command>) -> Input {
         match self.performed(record, command).await {
             Input::Failed(reason) => Input::Failed(self.mask.reason(reason)),
+            Input::HostReverted(note) => Input::HostReverted(note.map(|note| self.mask.note(&note))),
             other @ (Input::Start
             | Input::Succeeded(_)
             | Input::Interrupted
             | Input::Unreachable { .. }
-            | Input::HostReverted
             | Input::Superseded { .. }) => other,
         }
     }

@@ -177,6 +177,11 @@ impl Mask {
         Problem { code, found: self.text(&found, None), fix: self.text(&fix, None) }
     }
 
+    /// The note of a switch without what it masks: it may tell what a command printed, and its end may have been cut off.
+    pub fn note(&self, note: &str) -> String {
+        self.text(note, Some(Cut::Head))
+    }
+
     /// A reason without what it masks.
     #[must_use]
     pub fn reason(&self, reason: Reason) -> Reason {
@@ -190,13 +195,13 @@ impl Mask {
                 Reason::NotProved { found: plain(found), tail: tail(text) }
             }
             Reason::Unexpected { detail } => Reason::Unexpected { detail: plain(detail) },
+            Reason::HostReverted { note } => Reason::HostReverted { note: note.map(|note| self.note(&note)) },
             Reason::Refused { problems } => Reason::Refused {
                 problems: problems.into_iter().map(|problem| self.problem(problem)).collect(),
             },
             other @ (Reason::Held { .. }
             | Reason::Unreachable { .. }
             | Reason::AttemptsExhausted { .. }
-            | Reason::HostReverted
             | Reason::CalledOff { .. }) => other,
         }
     }

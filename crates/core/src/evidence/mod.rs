@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use mask::{BadPattern, MASKED, Mask, PATTERNS_MAX, Patterns, is_told};
 pub use text::harmless;
+pub(crate) use text::one_line;
 
 use crate::machine::Step;
 use crate::ports::Output;

@@ -22,6 +22,14 @@ pub fn harmless(text: &str) -> String {
     safe
 }
 
+/// The text on one line of at most `most` bytes, harmless.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let one = without_escapes(text).replace(['\n', '\r', '\t'], " ");
+    let mut one = harmless(one.trim());
+    one.truncate(one.floor_char_boundary(most));
+    one
+}
+
 /// The text without colours and other sequences of a terminal, which would stand in the middle of what is to be masked,
 /// and without the return that ends a line of HTTP.
 pub(super) fn without_escapes(text: &str) -> Cow<'_, str> {

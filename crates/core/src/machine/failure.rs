@@ -64,7 +64,12 @@ pub enum Reason {
         attempts: Attempt,
     },
     /// The dead-man's switch of the host went back by itself.
-    HostReverted,
+    HostReverted {
+        /// What it noted of that, as the host tells it: to which commit, at which try, how late it began. None where it left
+        /// no note, and in the rows of an Uphaul that kept none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
     /// Another target was asked for while the run was left in the middle.
     CalledOff {
         /// The target of the run that follows.
@@ -86,7 +91,7 @@ impl Reason {
             | Self::Held { .. }
             | Self::Unreachable { .. }
             | Self::AttemptsExhausted { .. }
-            | Self::HostReverted
+            | Self::HostReverted { .. }
             | Self::CalledOff { .. }
             | Self::Unexpected { .. } => "",
         }
@@ -106,7 +111,8 @@ impl fmt::Display for Reason {
             Self::NotProved { found, .. } => f.write_str(found),
             Self::Unreachable { detail } => write!(f, "unreachable: {detail}"),
             Self::AttemptsExhausted { attempts } => write!(f, "interrupted {} times", attempts.0),
-            Self::HostReverted => f.write_str("the host went back by itself"),
+            Self::HostReverted { note: None } => f.write_str("the host went back by itself"),
+            Self::HostReverted { note: Some(note) } => write!(f, "the host went back by itself: {note}"),
             Self::CalledOff { by } => write!(f, "called off: {} was asked for since", by.short()),
             Self::Unexpected { detail } => f.write_str(detail),
         }

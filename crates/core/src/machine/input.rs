@@ -23,8 +23,9 @@ pub enum Input {
         /// What the executor said.
         detail: String,
     },
-    /// The dead-man's switch of this run acted.
-    HostReverted,
+    /// The dead-man's switch of this run acted. With what it noted of that, on one line; none where it left no note, and in
+    /// the rows of an Uphaul that kept none.
+    HostReverted(Option<String>),
     /// Another driver took the host.
     Superseded {
         /// Who, and what was seen.

@@ -56,7 +56,7 @@ fn running(plan: &Plan, at: &Running, input: Input) -> Option<State> {
         Input::Failed(reason) => Some(fail(plan, at, reason)),
         Input::Interrupted => Some(again(plan, at)),
         Input::Unreachable { detail } => Some(unreachable(plan, at, detail)),
-        Input::HostReverted => reverted(plan, at),
+        Input::HostReverted(note) => reverted(plan, at, note),
         Input::Superseded { by } => Some(superseded(at, by)),
     }
 }
@@ -69,7 +69,7 @@ fn parked(plan: &Plan, at: &Running, input: Input) -> Option<State> {
             Some(State::Running(at.clone()))
         }
         Input::Interrupted => Some(again(plan, at)),
-        Input::HostReverted => reverted(plan, at),
+        Input::HostReverted(note) => reverted(plan, at, note),
         Input::Superseded { by } => Some(superseded(at, by)),
         Input::Start | Input::Succeeded(_) | Input::Failed(_) | Input::Unreachable { .. } => None,
     }
@@ -264,11 +264,11 @@ fn unreachable(plan: &Plan, at: &Running, detail: String) -> State {
 }
 
 /// The switch checked out, installed and restarted; it never proves health, so Verify is left to do.
-fn reverted(plan: &Plan, at: &Running) -> Option<State> {
+fn reverted(plan: &Plan, at: &Running, note: Option<String>) -> Option<State> {
     match at {
         Running::Preparing { .. } => None,
         Running::Updating { step, previous, .. } => {
-            let cause = StepFailure { step: Step::Update(*step), reason: Reason::HostReverted };
+            let cause = StepFailure { step: Step::Update(*step), reason: Reason::HostReverted { note } };
             Some(back_to(RollbackStep::Verify, previous, cause, true))
         }
         // A proved host whose switch has acted is as good as a confirmed one: there is nothing left to disarm.

@@ -1,6 +1,7 @@
 //! What a script answered.
 
 use super::job_name;
+use crate::evidence::one_line;
 use crate::ids::{Fence, Revision, RunId};
 use crate::machine::{Action, Command, Input, Observation, Previous, Reason, Step, UpdateStep};
 use crate::ports::Output;
@@ -11,6 +12,8 @@ const TAIL_MAX: usize = 2000;
 const TAIL_LINES: usize = 20;
 /// How many characters of a value that becomes part of a reason are kept.
 const WORD_MAX: usize = 1000;
+/// How many bytes of the note of a switch are kept. What it did and how late it began stand at its beginning.
+const NOTE_MAX: usize = 512;
 /// No host counts that far: it takes one number at each taking.
 const FENCE_MAX: u64 = 1 << 48;
 
@@ -126,7 +129,10 @@ impl Answer {
             Some(JobState::Reverted) if command.step <= Step::Update(UpdateStep::Fetch) => {
                 unexpected("the host says that its switch went back, and none was set".into())
             }
-            Some(JobState::Reverted) => Input::HostReverted,
+            Some(JobState::Reverted) => {
+                let note = one_line(self.get("by").unwrap_or_default(), NOTE_MAX);
+                Input::HostReverted(Some(note).filter(|note| !note.is_empty()))
+            }
             None => unexpected(format!("the host's answer to {} cannot be read", command.step)),
         }
     }
@@ -216,3 +222,7 @@ pub(crate) fn last_lines(text: &str) -> String {
     let cut = kept.char_indices().rev().nth(TAIL_MAX).map_or(0, |(at, _)| at);
     kept[cut..].to_owned()
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

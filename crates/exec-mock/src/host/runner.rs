@@ -101,8 +101,11 @@ impl Live {
             lines.say("rc", 0);
             return lines.0;
         }
-        if self.acted(order) && (order.action == "confirm" || !order.knows_reverted) {
+        if let Some(note) = self.acted(order)
+            && (order.action == "confirm" || !order.knows_reverted)
+        {
             lines.say("state", "reverted");
+            lines.say("by", note);
             return lines.0;
         }
         if order.step == "prepare-Record" {

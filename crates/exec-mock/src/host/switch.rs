@@ -17,10 +17,11 @@ pub(super) struct Switch {
 enum State {
     Armed,
     Confirmed,
-    /// It acted; the number that it found, and the one that it took.
+    /// It acted; the number that it found, the one that it took, and its note.
     Reverted {
         before: u64,
         fence: u64,
+        note: String,
     },
 }
 
@@ -55,21 +56,28 @@ impl Live {
         self.installed = Version::Of(switch.to.clone());
         self.start(origin);
         self.note("      the switch of the host has taken it back");
-        let state = State::Reverted { before, fence: self.claim.fence };
+        // A simulated host has no window that could be over: its switch is as soon as can be.
+        let note = format!(
+            "went back to {} at try 1, begun 0 s after its time was up, done {} s after the boot {:08x}",
+            switch.to, self.up_s, self.boot
+        );
+        let state = State::Reverted { before, fence: self.claim.fence, note };
         self.switch = Some(Switch { state, ..switch });
     }
 
-    /// Whether the switch of the order's run has acted.
-    pub(super) fn acted(&self, order: &Order) -> bool {
-        let ours = self.switch.as_ref().filter(|switch| switch.run == order.run);
-        ours.is_some_and(|switch| matches!(switch.state, State::Reverted { .. }))
+    /// The note of the switch of the order's run, where it has acted.
+    pub(super) fn acted(&self, order: &Order) -> Option<&str> {
+        match &self.switch.as_ref().filter(|switch| switch.run == order.run)?.state {
+            State::Reverted { note, .. } => Some(note),
+            State::Armed | State::Confirmed => None,
+        }
     }
 
     /// Whether who comes with this number drove until the switch acted, and nobody has driven since.
     pub(super) fn drove_until_then(&self, order: &Order) -> bool {
         let ours = self.switch.as_ref().filter(|switch| switch.run == order.run);
         ours.is_some_and(|switch| match switch.state {
-            State::Reverted { before, fence } => order.fence == Some(before) && self.claim.fence == fence,
+            State::Reverted { before, fence, .. } => order.fence == Some(before) && self.claim.fence == fence,
             State::Armed | State::Confirmed => false,
         })
     }

@@ -67,7 +67,10 @@ pub(super) fn alphabet() -> Vec<(&'static str, Input)> {
         ("failed", Input::Failed(Reason::Exited { code: 1, tail: String::new() })),
         ("interrupted", Input::Interrupted),
         ("unreachable", Input::Unreachable { detail: "no route".into() }),
-        ("reverted", Input::HostReverted),
+        (
+            "reverted",
+            Input::HostReverted(Some("went back to it at try 1, begun 3 s after its time was up".into())),
+        ),
         ("superseded", Input::Superseded { by: "bob@two".into() }),
     ]
 }

@@ -122,8 +122,8 @@ fn goes_on_after_the_end(plan: &Plan, state: &State, input: Input) -> Stepped {
 fn trusts_the_switch(plan: &Plan, state: &State, input: Input) -> Stepped {
     changed(plan, state, input, |moved| {
         let previous = begun(&moved.from)?.previous()?;
-        let cause = StepFailure { step: at(&moved.from)?, reason: Reason::HostReverted };
-        let reverted = moved.input == Input::HostReverted;
+        let cause = StepFailure { step: at(&moved.from)?, reason: Reason::HostReverted { note: None } };
+        let reverted = matches!(moved.input, Input::HostReverted(_));
         reverted.then(|| State::Finished(Outcome::RolledBack { to: previous.revision.clone(), cause }))
     })
 }

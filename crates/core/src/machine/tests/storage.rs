@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use super::fixtures::{alphabet, label, plan};
 use super::reach::reach;
 use crate::ids::Attempt;
-use crate::machine::{Command, Input, Outcome, PrepareStep, Problem, Reason, State, Step, StepFailure};
+use crate::machine::{
+    Command, Input, Outcome, PrepareStep, Problem, Reason, State, Step, StepFailure, UpdateStep,
+};
 
 #[test]
 fn every_state_and_input_comes_back_from_its_json() {
@@ -42,6 +44,25 @@ fn a_stored_word_that_is_not_known_is_refused() {
     }
 }
 
+/// Before a switch's note was kept, its rows had no place for one.
+#[test]
+fn a_row_without_the_note_of_a_switch_is_read() {
+    let input: Input = serde_json::from_str(r#"{"input":"host_reverted"}"#).unwrap();
+    assert_eq!(input, Input::HostReverted(None));
+    let none = Reason::HostReverted { note: None };
+    let input = r#"{"input":"failed","of":{"reason":"host_reverted"}}"#;
+    assert_eq!(serde_json::from_str::<Input>(input).unwrap(), Input::Failed(none.clone()));
+    let revision = "1".repeat(40);
+    let json = format!(
+        r#"{{"kind":"finished","at":{{"outcome":"rolled_back","to":"{revision}","cause":{{"step":{{"phase":"update","step":"Install"}},"reason":{{"reason":"host_reverted"}}}}}}}}"#
+    );
+    let state: State = serde_json::from_str(&json).unwrap();
+    let cause = StepFailure { step: Step::Update(UpdateStep::Install), reason: none };
+    assert_eq!(state, State::Finished(Outcome::RolledBack { to: revision.parse().unwrap(), cause }));
+    // Where there is no note, a state is written as it was then.
+    assert_eq!(serde_json::to_string(&state).unwrap(), json);
+}
+
 fn reasons() -> impl Iterator<Item = Reason> {
     let tail = || "last line".to_owned();
     let problem = Problem { code: "dirty-tree".into(), found: "2 files".into(), fix: "commit them".into() };
@@ -53,7 +74,8 @@ fn reasons() -> impl Iterator<Item = Reason> {
         Reason::NotProved { found: "HEAD is another".into(), tail: tail() },
         Reason::Unreachable { detail: "no route".into() },
         Reason::AttemptsExhausted { attempts: Attempt(3) },
-        Reason::HostReverted,
+        Reason::HostReverted { note: Some("went back to it at try 1".into()) },
+        Reason::HostReverted { note: None },
         Reason::CalledOff { by: "b".repeat(40).parse().unwrap() },
         Reason::Unexpected { detail: "no exit code".into() },
     ]
