@@ -100,13 +100,10 @@ pub(crate) fn open(locked: &str, passphrase: &str) -> Result<Zeroizing<String>, 
     key.to_openssh(LineEnding::LF).map_err(told)
 }
 
-/// Whether the agent that the environment names has the key; also not, where it does not answer soon.
-pub(crate) fn agent_has(key: &Key) -> bool {
-    let Some(public) = key.public.as_ref().and_then(|public| public.to_bytes().ok()) else { return false };
-    let Some(socket) = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()) else {
-        return false;
-    };
-    agent::has(Path::new(&socket), &public)
+/// Whether an agent has the key; also not, where it does not answer soon.
+pub(crate) fn agent_has(socket: &Path, key: &Key) -> bool {
+    let public = key.public.as_ref().and_then(|public| public.to_bytes().ok());
+    public.is_some_and(|public| agent::has(socket, &public))
 }
 
 /// The certificate in a file, if it is one of that key.

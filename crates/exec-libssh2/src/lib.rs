@@ -93,13 +93,24 @@ pub struct Libssh2Executor {
 
 impl Libssh2Executor {
     /// Checks the settings. `ask` is asked for each key of [`Libssh2Config::identity`] that is encrypted, is not in the
-    /// agent, and has no [`Libssh2Config::passphrase_env`]; nobody is asked anything later.
+    /// agent, and has no [`Libssh2Config::passphrase_env`]; later nobody is asked anything but by [`Self::ask_for_keys`].
     ///
     /// # Errors
     /// `Local`: a configured file does not exist or is not what it should be, or a passphrase is wrong.
     pub fn new(config: Libssh2Config, ask: Ask<'_>) -> Result<Self, ExecError> {
         let settings = Arc::new(Settings::new(config, ask)?);
         Ok(Self { settings, sessions: Arc::new(Semaphore::new(SESSIONS_MAX)) })
+    }
+
+    /// Has `ask` asked for the encrypted keys that the ssh_config names for a host, as [`Self::new`] does for those of the
+    /// configuration. It reaches nobody, and asks for each file once.
+    ///
+    /// # Errors
+    /// `Local`: a passphrase is wrong.
+    pub fn ask_for_keys(&self, target: &Target, ask: Ask<'_>) -> Result<(), ExecError> {
+        // What is wrong with the ssh_config is told when the host is reached.
+        let hops = route::way(&self.settings, target).unwrap_or_default();
+        self.settings.ask_for_named(&hops, ask)
     }
 
     /// What stands in the way to these hosts on this machine: in the ssh_config, keys, the agent, known_hosts. It reads

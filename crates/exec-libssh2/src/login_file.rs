@@ -11,7 +11,7 @@ impl Login<'_> {
                 (text, None)
             }
             // Without it and without its public half there is nothing to offer.
-            Material::Old { text, locked: true } => match self.settings.passphrase() {
+            Material::Old { text, locked: true } => match self.settings.passphrase_of(text) {
                 None if key.public.is_none() => {
                     let other = format!("{path}.pub");
                     self.note(format!(
@@ -20,7 +20,7 @@ impl Login<'_> {
                     ));
                     return Ok(false);
                 }
-                passphrase => (text, passphrase),
+                passphrase => (text, passphrase.map(|(passphrase, _)| passphrase)),
             },
             Material::Elsewhere => {
                 self.note(format!("of {path} there is only the public half, and no agent has the other"));
@@ -42,7 +42,7 @@ impl Login<'_> {
         } else {
             name.clone()
         });
-        match self.try_file(public.as_deref(), text, passphrase)? {
+        match self.try_file(public.as_deref(), text, passphrase.as_ref().map(|text| text.as_str()))? {
             Verdict::In => Ok(true),
             Verdict::No => Ok(false),
             Verdict::Unsigned(why) => self.unsigned(key, public.as_deref(), &name, why),
@@ -68,12 +68,12 @@ impl Login<'_> {
                 Ok(None) => return Err(self.closed(&would, key)),
                 Err(why) => return Err(self.refused(&(would + &why))),
             },
-            Material::Old { locked: true, .. } => match self.settings.passphrase_variable() {
+            Material::Old { text, locked: true } => match self.settings.passphrase_of(text) {
                 None => return Err(self.closed(&would, key)),
-                Some(variable) => {
+                Some((_, which)) => {
                     let path = key.path.display();
                     let why = format!(
-                        "the passphrase in {variable} does not open {path} ({why}). Where it is the right one, the \
+                        "{which} does not open {path} ({why}). Where it is the right one, the \
                          file is of a kind that libssh2 does not read: `ssh-keygen -p -f {path}` writes it anew, or \
                          `ssh-add` it"
                     );
@@ -113,7 +113,7 @@ impl Login<'_> {
     fn ways_to_open(&self, path: &str) -> String {
         format!(
             "`ssh-add {path}` before, or name the variable that has its passphrase in `executor.libssh2.passphrase_env`, \
-             or name the key in `executor.libssh2.identity` and you are asked on a terminal"
+             or name the key (`executor.libssh2.identity`, `IdentityFile`) and be at a terminal, where you are asked for it"
         )
     }
 

@@ -1,13 +1,15 @@
 //! What the operator has set, checked; and the keys that were opened for all hosts.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uphaul_core::ports::ExecError;
 use zeroize::Zeroizing;
 
 use crate::config::Files;
 use crate::keys::{self, Key, Material};
+use crate::route::Hop;
 use crate::{Libssh2Config, NewKeys, local};
 
 /// [`Libssh2Config`], checked.
@@ -19,6 +21,22 @@ pub(crate) struct Settings {
     pub(crate) accept_new: bool,
     passphrase: Option<Passphrase>,
     opened: Mutex<Vec<Opened>>,
+    typed: Mutex<Typed>,
+}
+
+/// What a person was asked for.
+#[derive(Default)]
+struct Typed {
+    /// Files, also where nothing was said: nobody is asked twice.
+    asked: BTreeSet<PathBuf>,
+    /// Passphrases of keys that only libssh2 can open, by the text of these.
+    passphrases: Vec<(Zeroizing<String>, Zeroizing<String>)>,
+}
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passphrases", self.passphrases.len())
+    }
 }
 
 struct Passphrase {
@@ -68,28 +86,60 @@ impl Settings {
             accept_new: config.host_key == NewKeys::AcceptNew,
             passphrase,
             opened: Mutex::default(),
+            typed: Mutex::default(),
             identity,
         };
+        // The agent of a host is known when the host is; here it is that of the environment.
+        let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()).map(PathBuf::from);
         for path in &settings.identity {
-            settings.check_identity(path, ask)?;
+            let key = keys::read(path).map_err(local)?;
+            let missing = || local(format!("the identity {} does not exist", path.display()));
+            settings.ask_for(&key.ok_or_else(missing)?, agent.as_deref(), ask)?;
         }
         Ok(settings)
     }
 
-    /// Refuses what is no key, and asks for the passphrase of one that nothing else opens.
-    fn check_identity(&self, path: &Path, ask: crate::Ask<'_>) -> Result<(), ExecError> {
-        let key = keys::read(path).map_err(local)?;
-        let key = key.ok_or_else(|| local(format!("the identity {} does not exist", path.display())))?;
-        let Material::Locked(locked) = &key.material else { return Ok(()) };
-        if self.passphrase.is_some() || keys::agent_has(&key) {
-            return Ok(());
-        }
-        if let Some(text) = ask(path) {
-            let open = keys::open(locked, &text);
-            let open = open.map_err(|why| local(format!("{} stays closed: {why}", path.display())))?;
-            self.remember(locked, &open);
+    /// Asks for the passphrases of keys that the ssh_config names for a host and for those before it. What else is wrong
+    /// with them is told when the host is reached.
+    pub(crate) fn ask_for_named(&self, hops: &[Hop], ask: crate::Ask<'_>) -> Result<(), ExecError> {
+        for hop in hops {
+            for identity in hop.identity.iter().filter(|identity| identity.named) {
+                if let Ok(Some(key)) = keys::read(&identity.path) {
+                    self.ask_for(&key, hop.agent.as_deref(), ask)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Asks for the passphrase of a key that nothing else opens, once.
+    fn ask_for(&self, key: &Key, agent: Option<&Path>, ask: crate::Ask<'_>) -> Result<(), ExecError> {
+        let locked = matches!(key.material, Material::Locked(_) | Material::Old { locked: true, .. });
+        let new = || self.typed().asked.insert(key.path.clone());
+        if !locked
+            || self.passphrase.is_some()
+            || !new()
+            || agent.is_some_and(|agent| keys::agent_has(agent, key))
+        {
+            return Ok(());
+        }
+        let Some(text) = ask(&key.path) else { return Ok(()) };
+        match &key.material {
+            Material::Locked(locked) => {
+                let open = keys::open(locked, &text);
+                let open =
+                    open.map_err(|why| local(format!("{} stays closed: {why}", key.path.display())))?;
+                self.remember(locked, &open);
+            }
+            // Whether it is right is known at the first log-in.
+            Material::Old { text: locked, .. } => self.typed().passphrases.push((locked.clone(), text)),
+            Material::Open(_) | Material::Elsewhere | Material::Hardware => {}
+        }
+        Ok(())
+    }
+
+    fn typed(&self) -> MutexGuard<'_, Typed> {
+        self.typed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An encrypted key in the clear, if there is a passphrase for it.
@@ -111,14 +161,14 @@ impl Settings {
         Ok(Some(open))
     }
 
-    /// The passphrase for keys that only libssh2 can open.
-    pub(crate) fn passphrase(&self) -> Option<&str> {
-        self.passphrase.as_ref().map(|passphrase| passphrase.text.as_str())
-    }
-
-    /// The variable that has the passphrases of keys.
-    pub(crate) fn passphrase_variable(&self) -> Option<&str> {
-        self.passphrase.as_ref().map(|passphrase| passphrase.variable.as_str())
+    /// The passphrase for a key that only libssh2 can open, and where it is from.
+    pub(crate) fn passphrase_of(&self, locked: &Zeroizing<String>) -> Option<(Zeroizing<String>, String)> {
+        let given =
+            |given: &Passphrase| (given.text.clone(), format!("the passphrase in {}", given.variable));
+        let typed = self.typed();
+        let typed = typed.passphrases.iter().find(|(text, _)| text == locked);
+        let typed = typed.map(|(_, typed)| (typed.clone(), "the passphrase that was typed".to_owned()));
+        typed.or_else(|| self.passphrase.as_ref().map(given))
     }
 
     fn remember(&self, locked: &Zeroizing<String>, open: &Zeroizing<String>) {
@@ -150,3 +200,7 @@ fn local_user() -> Result<String, ExecError> {
     let user = table.lines().find_map(of).or_else(|| variable("LOGNAME")).or_else(|| variable("USER"));
     user.ok_or_else(|| local(format!("the user {uid} has no name: set LOGNAME")))
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

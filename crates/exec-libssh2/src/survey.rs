@@ -126,28 +126,28 @@ impl<'a> Survey<'a> {
             Material::Open(_) | Material::Old { locked: false, .. } => Found::Good,
             Material::Locked(locked) => match self.settings.open(&key, locked) {
                 Ok(Some(_)) => Found::Good,
-                Ok(None) => Found::Closed(self.closed(&key)),
+                Ok(None) => Found::Closed(closed(&key, named)),
                 Err(why) => Found::Bad(why),
             },
-            Material::Old { .. } if self.settings.passphrase().is_some() => Found::Good,
-            Material::Old { .. } => Found::Closed(self.closed(&key)),
+            Material::Old { text, .. } if self.settings.passphrase_of(text).is_some() => Found::Good,
+            Material::Old { .. } => Found::Closed(closed(&key, named)),
             Material::Elsewhere => Found::Bad(format!(
                 "of the key {shown} there is only the public half, and no agent has the other"
             )),
         }
     }
+}
 
-    fn closed(&self, key: &Key) -> String {
-        let asked = if self.settings.identity.contains(&key.path) {
-            "you are asked for it where there is a terminal"
-        } else {
-            "nobody is asked for it"
-        };
-        format!(
-            "the key {0} has a passphrase, and {asked}: `ssh-add {0}`, or set executor.libssh2.passphrase_env",
-            key.path.display()
-        )
-    }
+fn closed(key: &Key, named: bool) -> String {
+    let asked = if named {
+        "you are asked for it where there is a terminal"
+    } else {
+        "nobody is asked for it, since no configuration names it"
+    };
+    format!(
+        "the key {0} has a passphrase, and {asked}: `ssh-add {0}`, or set executor.libssh2.passphrase_env",
+        key.path.display()
+    )
 }
 
 #[cfg(test)]

@@ -59,9 +59,7 @@ pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<Exit, Cli
         }
         return Ok(exit);
     }
-    for host in &hosts {
-        engine.reach(host)?;
-    }
+    engine.ready(&hosts)?;
     Ok(drive_all(context, &engine, names(&hosts), Job::Resume).await?.max(exit))
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn engine(context: &Context, parallel: Option<u32>) -> Result<E
 /// on the first.
 pub(crate) fn check_services(engine: &Engine, hosts: &[Host]) -> Result<(), CliError> {
     hosts.iter().try_for_each(|host| engine.config.plan_service(host).map(drop))?;
-    hosts.iter().try_for_each(|host| engine.reach(host).map(drop))
+    engine.ready(hosts)
 }
 
 pub(crate) fn names(hosts: &[Host]) -> Vec<uphaul_core::ids::HostName> {

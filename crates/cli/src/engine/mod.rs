@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use uphaul_core::driver::{Link, Observer, Ports, Reach, Stop};
 use uphaul_core::ids::{RefName, Revision, RunId};
 use uphaul_core::plan::{Goal, PLAN_VERSION, Plan};
-use uphaul_core::ports::{RemoteExecutor, Target};
+use uphaul_core::ports::{ExecError, RemoteExecutor, Target};
 use uphaul_exec_command::CommandExecutor;
 use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor, NewKeys};
 use uphaul_exec_local::LocalExecutor;
@@ -45,8 +45,25 @@ pub(crate) struct Engine {
     /// Each host at work has one, also where several commands' worth of work goes on at once.
     turns: Arc<Semaphore>,
     /// Each is made when the first host needs it.
-    executors: Arc<Mutex<BTreeMap<Backend, Arc<dyn RemoteExecutor>>>>,
+    executors: Arc<Mutex<BTreeMap<Backend, Made>>>,
     links: Arc<links::Links>,
+}
+
+/// An executor that was made.
+pub(crate) enum Made {
+    /// It may have to ask for keys of each host.
+    Libssh2(Arc<Libssh2Executor>),
+    /// It asks nobody.
+    Other(Arc<dyn RemoteExecutor>),
+}
+
+impl Made {
+    fn executor(&self) -> Arc<dyn RemoteExecutor> {
+        match self {
+            Self::Libssh2(executor) => Arc::<Libssh2Executor>::clone(executor),
+            Self::Other(executor) => Arc::clone(executor),
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -80,15 +97,35 @@ impl Engine {
         let chosen = self.config.backend_of(host);
         let mut executors = self.executors.lock().unwrap_or_else(PoisonError::into_inner);
         let executor = match executors.get(&chosen.backend) {
-            Some(made) => made.clone(),
+            Some(made) => made.executor(),
             None => {
                 let made = executor(chosen.backend, &self.config)
                     .map_err(|error| error.cause(format!("{} is to be reached by {chosen}", host.name)))?;
-                executors.insert(chosen.backend, made.clone());
-                made
+                let executor = made.executor();
+                executors.insert(chosen.backend, made);
+                executor
             }
         };
         Ok(Reach { executor, starts: self.starts.clone() })
+    }
+
+    /// What is missing to reach these hosts is told, and a person is asked for what only they know, before the first of
+    /// them is touched.
+    ///
+    /// # Errors
+    /// Where an executor cannot work on this machine.
+    pub(crate) fn ready(&self, hosts: &[Host]) -> Result<(), CliError> {
+        hosts.iter().try_for_each(|host| self.reach(host).map(drop))?;
+        if !somebody_is_there() {
+            return Ok(());
+        }
+        let executors = self.executors.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Made::Libssh2(libssh2)) = executors.get(&Backend::Libssh2) else { return Ok(()) };
+        let own = hosts.iter().filter(|host| self.config.backend_of(host).backend == Backend::Libssh2);
+        for host in own {
+            libssh2.ask_for_keys(&self.target(host), &ask_passphrase).map_err(not_by_libssh2)?;
+        }
+        Ok(())
     }
 
     /// What the driver needs.
@@ -188,13 +225,13 @@ pub(crate) fn target(config: &Config, host: &Host) -> Target {
 ///
 /// # Errors
 /// Says why it cannot work on this machine.
-pub(crate) fn executor(backend: Backend, config: &Config) -> Result<Arc<dyn RemoteExecutor>, CliError> {
+pub(crate) fn executor(backend: Backend, config: &Config) -> Result<Made, CliError> {
     match backend {
         Backend::Openssh => {
             let OpensshOptions { config, identity, known_hosts } = config.openssh.clone();
             let executor =
                 OpensshExecutor::new(OpensshConfig { config, identity, known_hosts, program: None });
-            executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
+            executor.map(|made| Made::Other(Arc::new(made))).map_err(|error| {
                 CliError::host("hosts cannot be reached by the system's ssh from this machine")
                     .cause(error.detail)
             })
@@ -204,16 +241,14 @@ pub(crate) fn executor(backend: Backend, config: &Config) -> Result<Arc<dyn Remo
                 CliError::config("the executor `command` has no program: executor.command.argv is not set")
             })?;
             let executor = CommandExecutor::new(template);
-            executor.map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>).map_err(|error| {
+            executor.map(|made| Made::Other(Arc::new(made))).map_err(|error| {
                 CliError::host("hosts cannot be reached by the program of executor.command.argv")
                     .cause(error.detail)
             })
         }
-        Backend::Local => Ok(Arc::new(LocalExecutor::new())),
-        Backend::Mock => Ok(Arc::new(MockExecutor::new(MockFleet::open()))),
-        Backend::Libssh2 => {
-            libssh2(config, &ask_passphrase).map(|made| Arc::new(made) as Arc<dyn RemoteExecutor>)
-        }
+        Backend::Local => Ok(Made::Other(Arc::new(LocalExecutor::new()))),
+        Backend::Mock => Ok(Made::Other(Arc::new(MockExecutor::new(MockFleet::open())))),
+        Backend::Libssh2 => libssh2(config, &ask_passphrase).map(|made| Made::Libssh2(Arc::new(made))),
     }
 }
 
@@ -228,17 +263,24 @@ pub(crate) fn libssh2(
     let Libssh2Options { config, identity, known_hosts, accept_new, passphrase_env } = config.libssh2.clone();
     let host_key = if accept_new { NewKeys::AcceptNew } else { NewKeys::Strict };
     let config = Libssh2Config { config, identity, known_hosts, host_key, passphrase_env };
-    Libssh2Executor::new(config, ask).map_err(|error| {
-        CliError::host("hosts cannot be reached by libssh2 from this machine").cause(error.detail)
-    })
+    Libssh2Executor::new(config, ask).map_err(not_by_libssh2)
+}
+
+fn not_by_libssh2(error: ExecError) -> CliError {
+    CliError::host("hosts cannot be reached by libssh2 from this machine").cause(error.detail)
+}
+
+/// Whether a question would be read by a person, and answered.
+fn somebody_is_there() -> bool {
+    std::io::stdin().is_terminal() && console::Term::stderr().is_term()
 }
 
 /// Asks for the passphrase of a key, where somebody can be asked.
 fn ask_passphrase(path: &Path) -> Option<Zeroizing<String>> {
-    let terminal = console::Term::stderr();
-    if !(std::io::stdin().is_terminal() && terminal.is_term()) {
+    if !somebody_is_there() {
         return None;
     }
+    let terminal = console::Term::stderr();
     terminal.write_str(&format!("passphrase of {}: ", path.display())).ok()?;
     terminal.read_secure_line().ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
 }

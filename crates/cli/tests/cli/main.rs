@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod adopt;
+mod asked;
 mod bad_config;
 mod bad_hosts;
 mod config;
