@@ -4,6 +4,8 @@
 //! `cargo test -p uphaul-tests --test executor_conformance [FILTER]`; a case is named `BACKEND::CASE`. At the end stands
 //! the table of all, also of what a backend need not do and of what could not be tried here, with the reason.
 
+#[path = "conformance/acts.rs"]
+mod acts;
 #[path = "conformance/agent.rs"]
 mod agent;
 #[path = "conformance/backends.rs"]

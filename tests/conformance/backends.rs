@@ -7,7 +7,7 @@ use uphaul_core::ports::{ExecError, RemoteExecutor};
 use uphaul_exec_command::{CommandExecutor, Template};
 use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor, NewKeys};
 use uphaul_exec_local::LocalExecutor;
-use uphaul_exec_mock::{MockExecutor, MockFleet, MockHost, Release};
+use uphaul_exec_mock::MockExecutor;
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
 
 use crate::bench::{Backend, Need};
@@ -16,12 +16,7 @@ use crate::bench::{Backend, Need};
 pub const BACKENDS: &[Backend] = &[
     Backend {
         name: "mock",
-        executor: |_| {
-            let fleet = MockFleet::new();
-            let v1 = fleet.release("v1", Release::good());
-            fleet.host("web1", MockHost::at(&v1));
-            Ok(Arc::new(MockExecutor::new(fleet)))
-        },
+        executor: |access| Ok(Arc::new(MockExecutor::new(access.fleet.clone()))),
         lacks: &[
             (Need::Host, SIMULATED),
             (Need::Network, SIMULATED),

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uphaul_core::ports::{ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
+use uphaul_exec_mock::{MockFleet, MockHost, Release};
 use uphaul_tests::sshd::{Sshd, SshdSpec, can_have_users, program, user};
 
 /// One executor.
@@ -23,6 +24,14 @@ pub struct Backend {
 pub enum Need {
     /// Nothing but a host.
     Host,
+    /// A host, or a simulated one for which is planned what the case needs of it ([`Host::acts`]).
+    Acts,
+    /// The same of `Network`: a connection that can be cut.
+    ActsCut,
+    /// The same of `Held`.
+    ActsHeld,
+    /// The same of `Trust`.
+    ActsTrust,
     /// A connection that can be cut.
     Network,
     /// One connection for all commands of a session.
@@ -73,7 +82,16 @@ pub enum Verdict {
 impl Backend {
     /// What it says of itself, if it cannot do what a case needs.
     pub fn lack(&self, need: Need) -> Option<Verdict> {
+        // What a simulated host cannot do, it can be planned to look like.
+        let planned = [Need::Acts, Need::ActsCut, Need::ActsHeld, Need::ActsTrust].contains(&need);
+        if planned && self.is_simulated() {
+            return None;
+        }
         let kind = match need {
+            Need::Acts => Need::Host,
+            Need::ActsCut => Need::Network,
+            Need::ActsHeld => Need::Held,
+            Need::ActsTrust => Need::Trust,
             Need::Shell(_) => Need::LoginShell,
             Need::TrustAsRoot | Need::TwoUsers => Need::Trust,
             Need::ChannelTimeout => Need::Held,
@@ -81,6 +99,11 @@ impl Backend {
         };
         let found = self.lacks.iter().find(|(lack, _)| *lack == kind);
         found.map(|(_, why)| Verdict::NotFor((*why).to_owned()))
+    }
+
+    /// Whether its hosts know what the driver sends, and no other command.
+    pub fn is_simulated(&self) -> bool {
+        self.lacks.iter().any(|(lack, _)| *lack == Need::Host)
     }
 
     /// Whether it, and this machine, can do what a case needs.
@@ -107,6 +130,10 @@ impl Backend {
                 Err(Verdict::Skipped("the tests do not run as root".into()))
             }
             Need::Host
+            | Need::Acts
+            | Need::ActsCut
+            | Need::ActsHeld
+            | Need::ActsTrust
             | Need::Network
             | Need::Held
             | Need::Trust
@@ -150,6 +177,8 @@ pub struct Access {
     pub accept_new: bool,
     /// The variable that has the passphrase of keys.
     pub passphrase_env: Option<String>,
+    /// The simulated hosts.
+    pub fleet: MockFleet,
 }
 
 /// What a case is given.
@@ -176,6 +205,7 @@ impl Bench {
                 known_hosts: "/dev/null".into(),
                 accept_new: false,
                 passphrase_env: None,
+                fleet: simulated(),
             },
             Some(sshd) => Access {
                 config: sshd.file("ssh_config", ""),
@@ -183,11 +213,20 @@ impl Bench {
                 known_hosts: sshd.known_hosts(),
                 accept_new: false,
                 passphrase_env: None,
+                fleet: simulated(),
             },
         };
         let target = target(sshd.as_ref().map(Sshd::port));
         Host { backend: self.backend, sshd, access, target }
     }
+}
+
+/// A fleet of one host, `web1`.
+fn simulated() -> MockFleet {
+    let fleet = MockFleet::new();
+    let v1 = fleet.release("v1", Release::good());
+    fleet.host("web1", MockHost::at(&v1));
+    fleet
 }
 
 /// This machine, as a host at that port, or without a network.
@@ -205,7 +244,8 @@ pub fn target(port: Option<u16>) -> Target {
 
 /// A host, and how to reach it.
 pub struct Host {
-    backend: &'static Backend,
+    /// What reaches it.
+    pub backend: &'static Backend,
     /// Its server, if the backend has a network.
     pub sshd: Option<Sshd>,
     /// What the client is given.

@@ -29,22 +29,27 @@ macro_rules! cases {
 /// All cases, in the order of the table.
 pub fn all() -> Vec<Case> {
     use Need::{
-        AcceptNew, Away, ChannelTimeout, Held, Host, LoginShell, LongBanner, Network, Passphrase, Root,
-        Script, Shell, SilentAgent, SshConfig, Trust, TrustAsRoot, TwoUsers,
+        AcceptNew, Acts, ActsCut, ActsHeld, ActsTrust, Away, ChannelTimeout, Held, Host, LoginShell,
+        LongBanner, Network, Passphrase, Root, Script, Shell, SilentAgent, SshConfig, Trust, TrustAsRoot,
+        TwoUsers,
     };
     cases! {
         scripted {
             Script => a_script_is_answered scripts_one_after_the_other what_a_script_says_is_cut_and_counted
                 scripts_over_many_sessions;
             Away => a_host_that_is_not_there;
+            Acts => a_command_that_takes_too_long;
+            ActsTrust => a_host_that_does_not_let_us_in a_host_that_shows_another_key;
+            ActsHeld => after_the_loss_nothing_runs;
         }
         command {
-            Host => exit_codes_are_exact missing_program_is_127 not_executable_is_126 signals_are_128_and_n
-                stderr_is_separate bytes_are_not_changed nothing_printed_is_nothing
+            Acts => exit_codes_are_exact stderr_is_separate bytes_are_not_changed nothing_printed_is_nothing
+                what_cannot_be_sent_is_local;
+            Host => missing_program_is_127 not_executable_is_126 signals_are_128_and_n
                 stdin_is_exact stdin_of_20_mb stdin_empty_is_at_its_end stdin_not_read stdin_read_in_part
                 environment_is_exact environment_is_added words_are_exact words_of_every_byte
                 directory_with_blanks directory_missing directory_with_a_dash
-                what_cannot_be_sent_is_local interrupts_are_not_ignored no_descriptor_leaks;
+                the_most_that_can_be_sent_arrives interrupts_are_not_ignored no_descriptor_leaks;
             Root => another_user another_user_has_the_limits unknown_user_is_auth;
             Host => the_same_user_needs_no_right;
         }
@@ -52,22 +57,24 @@ pub fn all() -> Vec<Case> {
             Host => hostile_strings_come_back;
         }
         flood {
-            Host => output_is_cut_and_counted flood_of_stdout flood_of_stderr flood_of_both;
+            Acts => output_is_cut_and_counted;
+            Host => flood_of_stdout flood_of_stderr flood_of_both;
         }
         ending {
             Host => timeout_ends_the_group timeout_ends_the_stubborn timeout_of_a_command_that_reads
-                exit_124_is_no_timeout cancel_ends_the_group cancel_ends_the_stubborn cancel_while_stdin_goes_in
-                cancelled_session_goes_on child_in_the_background_does_not_hang daemon_with_the_output_does_not_hang
-                rest_of_the_group_is_ended after_a_failure_the_session_goes_on many_commands_one_session
-                many_sessions_at_once;
+                cancel_ends_the_group cancel_ends_the_stubborn cancel_while_stdin_goes_in
+                child_in_the_background_does_not_hang daemon_with_the_output_does_not_hang
+                rest_of_the_group_is_ended many_sessions_at_once;
+            Acts => exit_124_is_no_timeout cancelled_session_goes_on after_a_failure_the_session_goes_on
+                many_commands_one_session;
         }
         connection {
             Host => killed_uphaul_leaves_nothing;
             Network => close_ends_the_connection drop_ends_the_connection
-                cut_in_the_middle_is_lost frozen_in_the_middle_is_lost lost_command_is_ended closed_port silent_port
+                frozen_in_the_middle_is_lost lost_command_is_ended closed_port silent_port
                 unknown_name cancelled_connect_leaves_nothing address_that_is_an_option;
-            Held => an_idle_session_stays frozen_before_the_command_is_lost after_the_loss_nothing_runs
-                one_connection_a_session;
+            ActsCut => cut_in_the_middle_is_lost;
+            Held => an_idle_session_stays frozen_before_the_command_is_lost one_connection_a_session;
         }
         odd {
             Network => slow_network;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use uphaul_core::ports::RemoteExecutor;
+use uphaul_exec_mock::MockFleet;
 
 use crate::backends::BACKENDS;
 use crate::bench::{Access, Backend, Bench, Host, sh, target};
@@ -29,6 +30,7 @@ pub fn main() -> Option<ExitCode> {
                     known_hosts: known_hosts.into(),
                     accept_new: false,
                     passphrase_env: None,
+                    fleet: MockFleet::new(),
                 };
                 hold(backend, &access, port.parse().ok(), mark).await;
             }

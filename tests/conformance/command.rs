@@ -2,6 +2,7 @@
 
 use uphaul_core::ports::{ExecErrorKind, Output, RemoteCommand};
 
+use crate::acts::ends;
 use crate::bench::{Bench, command, mark, sh, until};
 use uphaul_tests::sshd::processes_with;
 
@@ -18,7 +19,8 @@ pub async fn exit_codes_are_exact(bench: Bench) {
     let host = bench.host();
     let mut session = host.connect().await;
     for code in [0, 1, 2, 3, 124, 125, 126, 127, 128, 137, 254, 255] {
-        let output = session.run(&sh(&format!("echo out; echo err >&2; exit {code}"))).await.unwrap();
+        let command = sh(&format!("echo out; echo err >&2; exit {code}"));
+        let output = session.run(&host.acts(command, ends(code, "out\n", "err\n"))).await.unwrap();
         assert_eq!((output.code, text(&output)), (code, ("out\n".into(), "err\n".into())));
     }
 }
@@ -81,19 +83,24 @@ pub async fn no_descriptor_leaks(bench: Bench) {
 }
 
 pub async fn stderr_is_separate(bench: Bench) {
-    let output = output(bench, &sh("echo 1; echo 2 >&2; echo 3; echo 4 >&2")).await;
+    let host = bench.host();
+    let command = sh("echo 1; echo 2 >&2; echo 3; echo 4 >&2");
+    let output = host.run(&host.acts(command, ends(0, "1\n3\n", "2\n4\n"))).await.unwrap();
     assert_eq!(text(&output), ("1\n3\n".into(), "2\n4\n".into()));
 }
 
 pub async fn bytes_are_not_changed(bench: Bench) {
     let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
     let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    let output = output(bench, &sh(&format!("printf '{octal}'; printf '{octal}' >&2"))).await;
+    let (host, command) = (bench.host(), sh(&format!("printf '{octal}'; printf '{octal}' >&2")));
+    let output = host.run(&host.acts(command, ends(0, bytes.clone(), bytes.clone()))).await.unwrap();
     assert_eq!((output.stdout.bytes, output.stderr.bytes), (bytes.clone(), bytes));
 }
 
 pub async fn nothing_printed_is_nothing(bench: Bench) {
-    assert_eq!(output(bench, &command(&["true"])).await, Output::default());
+    let host = bench.host();
+    let command = host.acts(command(&["true"]), ends(0, "", ""));
+    assert_eq!(host.run(&command).await.unwrap(), Output::default());
 }
 
 pub async fn stdin_is_exact(bench: Bench) {
@@ -229,9 +236,12 @@ pub async fn what_cannot_be_sent_is_local(bench: Bench) {
         let error = session.run(&command).await.unwrap_err();
         assert_eq!((error.kind, error.maybe_ran), (ExecErrorKind::Local, false), "{error}");
     }
-    // The most that can be sent arrives, also where each byte must be quoted.
+}
+
+pub async fn the_most_that_can_be_sent_arrives(bench: Bench) {
+    // Also where each byte must be quoted.
     let most = "'".repeat(100_000);
-    let output = session.run(&command(&["printf", "%s", &most])).await.unwrap();
+    let output = output(bench, &command(&["printf", "%s", &most])).await;
     assert_eq!((output.code, output.stdout.text() == most), (0, true));
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
 use uphaul_core::ports::{ExecErrorKind, Target};
+use uphaul_exec_mock::{Cut, What};
 use uphaul_tests::sshd::processes_with;
 
 use crate::bench::{Bench, Host, command, mark, sh, soon, until};
 use crate::child::hold_words;
+use crate::scripted::look;
 
 /// Until the server sees no connection, and no process of a client is left.
 async fn ended(host: &Host) {
@@ -73,7 +75,13 @@ pub async fn an_idle_session_stays(bench: Bench) {
 /// Runs a command that does not end, harms the connection once it runs, and gives the error.
 async fn harmed(host: &Host, mark: &str, harm: impl FnOnce()) -> uphaul_core::ports::ExecError {
     let mut session = host.connect().await;
-    let command = sh(&format!("echo begun; sleep {mark}"));
+    let command = host.acts(sh(&format!("echo begun; sleep {mark}")), What::Lose(Cut::GoesOn));
+    if host.is_simulated() {
+        let error = session.run(&command).await.unwrap_err();
+        // What is lost does not come back, also where the host is there.
+        assert_eq!(session.run(&look()).await.unwrap_err().kind, ExecErrorKind::Lost);
+        return error;
+    }
     let run = session.run(&command);
     let harm = async {
         until("the command runs", || !processes_with(&format!("sleep {mark}")).is_empty()).await;
@@ -117,22 +125,6 @@ pub async fn frozen_before_the_command_is_lost(bench: Bench) {
     host.sshd().freeze();
     let error = soon(30, "the loss is noticed", session.run(&command(&["true"]))).await.unwrap_err();
     assert_eq!((error.kind, error.maybe_ran), (ExecErrorKind::Lost, false), "{error}");
-}
-
-pub async fn after_the_loss_nothing_runs(bench: Bench) {
-    let host = bench.host();
-    let mut session = host.connect().await;
-    session.run(&command(&["true"])).await.unwrap();
-    host.sshd().cut();
-    for _ in 0..2 {
-        let error = soon(30, "the loss is noticed", session.run(&command(&["true"]))).await.unwrap_err();
-        assert_eq!(error.kind, ExecErrorKind::Lost, "{error}");
-    }
-    let error = session.run(&command(&["true"])).await.unwrap_err();
-    assert!(!error.maybe_ran, "{error}");
-    soon(30, "close", session.close()).await.unwrap();
-    // A new one works.
-    assert_eq!(host.run(&command(&["true"])).await.unwrap().code, 0);
 }
 
 async fn refused(host: &Host, change: impl FnOnce(&mut Target)) -> uphaul_core::ports::ExecError {

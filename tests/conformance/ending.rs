@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use uphaul_core::ports::{ExecErrorKind, RemoteCommand};
+use uphaul_exec_mock::What;
 use uphaul_tests::sshd::{processes_with, signal};
 
+use crate::acts::ends;
 use crate::bench::{Bench, Need, mark, sh, soon, until};
 
 /// A script of three processes in one group.
@@ -55,7 +57,9 @@ pub async fn timeout_of_a_command_that_reads(bench: Bench) {
 }
 
 pub async fn exit_124_is_no_timeout(bench: Bench) {
-    assert_eq!(bench.host().run(&sh("exit 124")).await.unwrap().code, 124);
+    let host = bench.host();
+    let command = host.acts(sh("exit 124"), ends(124, "", ""));
+    assert_eq!(host.run(&command).await.unwrap().code, 124);
 }
 
 /// Runs the script, drops the future once the command is there, and waits until it is gone.
@@ -93,14 +97,15 @@ pub async fn cancelled_session_goes_on(bench: Bench) {
     for _ in 0..5 {
         // Wherever it is cut: before it is sent, while it begins, while it runs.
         for polls in [1, 2, 3, 5, 8, 13] {
-            let command = sh("echo x; sleep 30");
+            let command = host.acts(sh("echo x; sleep 30"), What::Slow(Duration::from_secs(30)));
             let mut run = session.run(&command);
             for _ in 0..polls {
                 let _ = futures_poll(&mut run);
                 tokio::task::yield_now().await;
             }
         }
-        let output = soon(60, "the next command", session.run(&sh("echo next"))).await.unwrap();
+        let next = host.acts(sh("echo next"), ends(0, "next\n", ""));
+        let output = soon(60, "the next command", session.run(&next)).await.unwrap();
         assert_eq!(output.stdout.text(), "next\n");
     }
     session.close().await.unwrap();
@@ -144,11 +149,15 @@ pub async fn rest_of_the_group_is_ended(bench: Bench) {
 pub async fn after_a_failure_the_session_goes_on(bench: Bench) {
     let host = bench.host();
     let mut session = host.connect().await;
-    assert_eq!(session.run(&sh("exit 1")).await.unwrap().code, 1);
+    let fails = host.acts(sh("exit 1"), ends(1, "", ""));
+    assert_eq!(session.run(&fails).await.unwrap().code, 1);
     let slow = RemoteCommand { timeout: Duration::from_millis(100), ..sh("sleep 1000") };
+    let slow = host.acts(slow, What::Silent);
     assert_eq!(session.run(&slow).await.unwrap_err().kind, ExecErrorKind::Timeout);
-    assert_eq!(session.run(&sh("kill -9 $$")).await.unwrap().code, 137);
-    assert_eq!(session.run(&sh("echo on")).await.unwrap().stdout.text(), "on\n");
+    let killed = host.acts(sh("kill -9 $$"), ends(137, "", ""));
+    assert_eq!(session.run(&killed).await.unwrap().code, 137);
+    let on = host.acts(sh("echo on"), ends(0, "on\n", ""));
+    assert_eq!(session.run(&on).await.unwrap().stdout.text(), "on\n");
     session.close().await.unwrap();
 }
 
@@ -156,7 +165,8 @@ pub async fn many_commands_one_session(bench: Bench) {
     let host = bench.host();
     let mut session = host.connect().await;
     for i in 0..60 {
-        let output = session.run(&sh(&format!("echo {i}; exit {i}"))).await.unwrap();
+        let command = host.acts(sh(&format!("echo {i}; exit {i}")), ends(i, format!("{i}\n"), ""));
+        let output = session.run(&command).await.unwrap();
         assert_eq!((output.code, output.stdout.text()), (i, format!("{i}\n")));
     }
     session.close().await.unwrap();

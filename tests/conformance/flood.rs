@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::acts::ends;
 use crate::bench::{Backend, Bench, sh};
 
 const MB: u64 = 1_000_000;
@@ -11,8 +12,10 @@ const MB: u64 = 1_000_000;
 pub async fn output_is_cut_and_counted(bench: Bench) {
     let mut command = sh("seq 1 100000; printf last; seq 1 10 >&2");
     command.output_max = 1000;
-    let output = bench.host().run(&command).await.unwrap();
-    let all = (1..=100_000).map(|i| format!("{i}\n")).collect::<String>() + "last";
+    let host = bench.host();
+    let lines = |last: u32| (1..=last).map(|i| format!("{i}\n")).collect::<String>();
+    let all = lines(100_000) + "last";
+    let output = host.run(&host.acts(command, ends(0, all.clone(), lines(10)))).await.unwrap();
     assert_eq!(output.stdout.text(), all[all.len() - 1000..]);
     assert_eq!(output.stdout.dropped, all.len() as u64 - 1000);
     assert_eq!((output.stderr.bytes.len(), output.stderr.dropped), (21, 0));

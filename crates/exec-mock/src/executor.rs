@@ -1,7 +1,10 @@
 //! The executor and its sessions.
 
 use async_trait::async_trait;
-use uphaul_core::ports::{Captured, ExecError, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target};
+use uphaul_core::ports::frame::Frame;
+use uphaul_core::ports::{
+    Captured, ExecError, ExecErrorKind, Output, RemoteCommand, RemoteExecutor, RemoteSession, Target,
+};
 
 use crate::fleet::MockFleet;
 use crate::happen::End;
@@ -21,7 +24,9 @@ impl MockExecutor {
 impl RemoteExecutor for MockExecutor {
     async fn connect(&self, target: &Target) -> Result<Box<dyn RemoteSession>, ExecError> {
         let epoch = self.0.knock(target.name.as_str(), &target.address)?;
-        Ok(Box::new(MockSession { fleet: self.0.clone(), host: target.name.to_string(), epoch }))
+        let session =
+            MockSession { fleet: self.0.clone(), host: target.name.to_string(), epoch, lost: false };
+        Ok(Box::new(session))
     }
 }
 
@@ -29,11 +34,18 @@ struct MockSession {
     fleet: MockFleet,
     host: String,
     epoch: u32,
+    /// A connection that is gone does not come back; another one may be opened.
+    lost: bool,
 }
 
 #[async_trait]
 impl RemoteSession for MockSession {
     async fn run(&mut self, command: &RemoteCommand) -> Result<Output, ExecError> {
+        Frame::check(command)?;
+        if self.lost {
+            let why = format!("host {}: the connection was lost before", self.host);
+            return Err(ExecError::before(ExecErrorKind::Lost, why));
+        }
         let happened = self.fleet.happen(&self.host, self.epoch, command);
         if !happened.delay.is_zero() {
             tokio::time::sleep(happened.delay).await;
@@ -43,11 +55,14 @@ impl RemoteSession for MockSession {
                 let stdout = last_bytes(text.into_bytes(), command.output_max);
                 Ok(Output { code: 0, stdout, stderr: Captured::default() })
             }
-            End::Broken(code, why) => {
-                let stderr = last_bytes(why.into_bytes(), command.output_max);
-                Ok(Output { code, stdout: Captured::default(), stderr })
+            End::Ended(code, stdout, stderr) => {
+                let kept = |bytes| last_bytes(bytes, command.output_max);
+                Ok(Output { code, stdout: kept(stdout), stderr: kept(stderr) })
             }
-            End::Error(error) => Err(error),
+            End::Error(error) => {
+                self.lost = error.kind == ExecErrorKind::Lost;
+                Err(ExecError { detail: format!("host {}: {}", self.host, error.detail), ..error })
+            }
             End::Never => std::future::pending().await,
         }
     }

@@ -72,6 +72,15 @@ pub enum What {
     },
     /// The answer cannot be understood.
     Garbled,
+    /// The command is not done, and ends so.
+    Ends {
+        /// Its exit code.
+        code: i32,
+        /// What it prints.
+        stdout: Vec<u8>,
+        /// What it complains.
+        stderr: Vec<u8>,
+    },
 }
 
 /// One planned fault.

@@ -255,8 +255,7 @@ impl MockFleet {
         let Some(order) = Order::read(command) else {
             let words = command.argv.join(" ");
             let words: String = words.chars().take(80).collect();
-            let why =
-                format!("host {name} is simulated and knows Uphaul's own commands alone, not {words:?}");
+            let why = format!("it is simulated and knows Uphaul's own commands alone, not {words:?}");
             return Happened::now(End::Error(ExecError::before(ExecErrorKind::Local, why)));
         };
         let happened = self.with(name, |live, origin| {

@@ -17,8 +17,8 @@ pub(crate) struct Happened {
 
 pub(crate) enum End {
     Answer(String),
-    /// The script as a whole fails, with this code and complaint.
-    Broken(i32, String),
+    /// The script as a whole ends with this code, having printed and complained this.
+    Ended(i32, Vec<u8>, Vec<u8>),
     Error(ExecError),
     /// The controller is dead.
     Never,
@@ -41,7 +41,9 @@ pub(crate) fn befall(
         return Happened::now(End::Answer(perform(live, origin, order, How::Well)));
     };
     match what {
-        What::Fail { code, tail, .. } if order.only_reads() => Happened::now(End::Broken(code, tail)),
+        What::Fail { code, tail, .. } if order.only_reads() => {
+            Happened::now(End::Ended(code, Vec::new(), tail.into_bytes()))
+        }
         What::Fail { moment, code, tail } => {
             Happened::now(End::Answer(perform(live, origin, order, How::Fails { moment, code, tail })))
         }
@@ -84,6 +86,7 @@ pub(crate) fn befall(
             drop(perform(live, origin, order, How::Well));
             Happened::now(End::Answer("Welcome! You have mail.\n".into()))
         }
+        What::Ends { code, stdout, stderr } => Happened::now(End::Ended(code, stdout, stderr)),
     }
 }
 
@@ -103,7 +106,7 @@ fn late(
     match delay {
         Some(delay) if delay < timeout => Happened { delay, end: End::Answer(answer) },
         Some(_) | None => {
-            let why = format!("no answer within {} s", timeout.as_secs());
+            let why = format!("no answer within {} s", timeout.as_secs_f64());
             let end = End::Error(ExecError::after(ExecErrorKind::Timeout, why));
             Happened { delay: timeout, end }
         }
@@ -150,11 +153,12 @@ pub(crate) fn transcript_line(
         Some(What::Reboot(moment)) => format!(" [reboots {}]", moment_word(*moment)),
         Some(What::Taken { .. }) => " [taken before]".into(),
         Some(What::Garbled) => " [garbled]".into(),
+        Some(What::Ends { .. }) => " [not done]".into(),
     };
     let end = match end {
         End::Never => "the controller is dead".into(),
         End::Error(error) => error.detail.clone(),
-        End::Broken(code, _) => format!("the script fails with exit {code}"),
+        End::Ended(code, ..) => format!("the script ends with exit {code}"),
         End::Answer(answer) => answered(order, answer),
     };
     format!("{number:>4}  {:<18} {fence:<4} {versions:<12} {end}{fault}", order.step)

@@ -88,11 +88,19 @@ impl Frame {
     /// `Local`, before anything is sent, when the command has no program, a NUL, a name that no environment takes, or
     /// more than [`COMMAND_MAX`] bytes.
     pub fn new(command: &RemoteCommand, random: u128) -> Result<Self, ExecError> {
-        check(command).map_err(|why| ExecError::before(ExecErrorKind::Local, why))?;
+        Self::check(command)?;
         let mark = format!("uphaul-{random:032x}");
         let script = script(command, &mark);
         let opening = framed(&script).into_bytes();
         Ok(Self { mark, opening })
+    }
+
+    /// Says whether a command can be sent, without making its frame.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn check(command: &RemoteCommand) -> Result<(), ExecError> {
+        check(command).map_err(|why| ExecError::before(ExecErrorKind::Local, why))
     }
 
     /// What goes to stdin first. After it, once stdout has [`Stage::Begun`], goes the command's stdin.
