@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use base64ct::Encoding as _;
-use ssh_key::{LineEnding, PrivateKey, PublicKey};
+use ssh_key::PublicKey;
 use zeroize::Zeroizing;
 
 use crate::agent;
+use crate::container::{self, Container};
 
 /// The most that a file of a key may have.
 const FILE_MAX: u64 = 256 * 1024;
@@ -66,7 +67,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Key>, String> {
     if !text.contains("-----BEGIN ") {
         return Err(format!("{} is no key to log in with", path.display()));
     }
-    if !text.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
+    if !container::is_one(&text) {
         let locked = text.contains("ENCRYPTED");
         return Ok(Some(Key {
             path: path.to_owned(),
@@ -74,16 +75,17 @@ pub(crate) fn read(path: &Path) -> Result<Option<Key>, String> {
             material: Material::Old { text, locked },
         }));
     }
-    let key = PrivateKey::from_openssh(text.as_bytes());
-    let key = key.map_err(|error| format!("the key {} cannot be read: {error}", path.display()))?;
-    let material = if is_hardware(key.public_key()) {
+    let cannot = |why: String| format!("the key {} cannot be read: {why}", path.display());
+    let key = Container::read(&text).map_err(cannot)?;
+    let public = key.public().map_err(cannot)?;
+    let material = if is_hardware(&public) {
         Material::Hardware
     } else if key.is_encrypted() {
         Material::Locked(text)
     } else {
         Material::Open(text)
     };
-    Ok(Some(Key { path: path.to_owned(), public: Some(key.public_key().clone()), material }))
+    Ok(Some(Key { path: path.to_owned(), public: Some(public), material }))
 }
 
 /// Whether the private half never leaves a piece of hardware.
@@ -93,11 +95,7 @@ pub(crate) fn is_hardware(key: &PublicKey) -> bool {
 
 /// Decrypts a key.
 pub(crate) fn open(locked: &str, passphrase: &str) -> Result<Zeroizing<String>, String> {
-    let told = |error: ssh_key::Error| {
-        if error == ssh_key::Error::Crypto { "the passphrase is wrong".to_owned() } else { error.to_string() }
-    };
-    let key = PrivateKey::from_openssh(locked).and_then(|key| key.decrypt(passphrase)).map_err(told)?;
-    key.to_openssh(LineEnding::LF).map_err(told)
+    Container::read(locked)?.decrypted(passphrase)
 }
 
 /// Whether an agent has the key; also not, where it does not answer soon.

@@ -12,6 +12,7 @@ mod agent;
 mod alive;
 mod config;
 mod connect;
+mod container;
 mod dial;
 mod keys;
 mod known;
