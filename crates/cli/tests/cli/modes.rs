@@ -28,6 +28,15 @@ fn open_to_others(env: &TestEnv) -> Vec<(String, u32)> {
     found
 }
 
+/// What the services of the demo said, and as which processes they ran last.
+fn logs(env: &TestEnv) -> String {
+    let Ok(run) = std::fs::read_dir(env.work().join("demo/run")) else { return String::new() };
+    let mut files: Vec<_> = run.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let text = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    files.iter().map(|path| format!("{}: {}\n", path.display(), text(path))).collect()
+}
+
 /// Everything that writes a file, short of a run on a real host.
 #[test]
 fn all_files_are_their_users_alone() {
@@ -46,7 +55,8 @@ fn all_files_are_their_users_alone() {
         &["db", "backup", "kept.db"],
         &["demo", "--dir", "demo"],
     ] {
-        let _ = env.run_open(args).ok();
+        let said = env.run_open(args);
+        assert_eq!(said.code, Some(0), "{said}\n{}", logs(&env));
     }
     assert_eq!(open_to_others(&env), before);
     for there in ["uphaul.toml", "kept.db", "demo/uphaul.db", "../state/uphaul/uphaul.db"] {
