@@ -184,7 +184,8 @@ fn a_reboot_in_the_middle_of_an_install() {
 
 fn a_reboot_in_the_middle_of_verify() {
     let (origin, mut host, v1) = usual();
-    let operator = Operator::of(&[&host]).set("timeouts.healthy", "6s");
+    // A host that goes down and comes up slowly lets somebody in, and cuts him off, more than once.
+    let operator = Operator::of(&[&host]).set("timeouts.healthy", "6s").set("timeouts.attempts", "8");
     let v2 = origin.commit(Release::good("v2"));
     let update = operator.spawn(&["update", "web-1", "--to", "main"]);
     update.wait("verify", || operator.was("update/Verify#1"));

@@ -92,7 +92,7 @@ pub(crate) fn nothing_runs(host: &Host) {
     };
     let mut last = Vec::new();
     let began = std::time::Instant::now();
-    while began.elapsed() < Duration::from_secs(20) {
+    while began.elapsed() < Duration::from_secs(60) {
         last = strays();
         if last.is_empty() {
             return;

@@ -72,7 +72,7 @@ fn a_host_that_is_down() {
     let (origin, mut host, v1) = usual();
     let second = HostSpec::new().boot(&origin);
     second.wait_healthy();
-    let operator = Operator::of(&[&host, &second]).set("timeouts.connect", "5s");
+    let operator = Operator::of(&[&host, &second]).set("timeouts.connect", "20s");
     let v2 = origin.commit(Release::good("v2"));
     host.stop();
     operator.run(&["update", "web-1", "--to", "main"]).ended(5, &["web-1", "could be reached"]);
