@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes the bill of materials (CycloneDX 1.5) of a binary of ours to the standard output.
 
-    packaging/bom.py BINARY TRIPLE
+    BINARY --version --json | packaging/bom.py TRIPLE
 
 Three kinds of components: crates whose code is linked; C libraries that are linked, in the versions that the binary itself
-tells (`--version --json`); and, with the scope `excluded`, crates that were only needed to build. An expression of licences
-that is none ends this with an error, and so does a C library that is not known here.
+tells (on the standard input, for only whoever built it knows how to run it here); and, with the scope `excluded`, crates that
+were only needed to build. An expression of licences that is none ends this with an error, and so does a C library that is not
+known here.
 """
 
 import json
@@ -85,8 +86,8 @@ def of_c(linked):
 
 
 def main():
-    binary, triple = sys.argv[1:]
-    about = json.loads(said(binary, "--version", "--json"))
+    (triple,) = sys.argv[1:]
+    about = json.load(sys.stdin)
     components = [*of_c(about["linked"]), *of_crates(triple)]
     application = {
         "type": "application",

@@ -106,11 +106,25 @@ fn c_libraries(is_static: bool) -> Vec<String> {
         format!("SQLite {}", header("DEP_SQLITE3_INCLUDE", "sqlite3.h", "SQLITE_VERSION ")),
     ];
     // A dynamic one is that of the machine it runs on.
-    if is_static && variable("CARGO_CFG_TARGET_ENV") == "gnu" && variable("TARGET") == variable("HOST") {
-        let said = said("getconf", &["GNU_LIBC_VERSION"]);
-        found.push(said.unwrap_or_else(|| format!("glibc {UNKNOWN}")));
+    if is_static && variable("CARGO_CFG_TARGET_ENV") == "gnu" {
+        found.push(glibc());
     }
     found
+}
+
+/// By the headers of the compiler that links: its libc.a lies beside them, also where it is one for another machine.
+fn glibc() -> String {
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    let linker = Some(variable("RUSTC_LINKER")).filter(|named| !named.is_empty());
+    let compiler = linker.as_deref().unwrap_or("cc"); // as rustc has it
+    let macros = said(compiler, &["-E", "-dM", "-include", "features.h", "-x", "c", "/dev/null"]);
+    let macros = macros.unwrap_or_default();
+    let value =
+        |name: &str| macros.lines().find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));
+    match (value("__GLIBC__ "), value("__GLIBC_MINOR__ ")) {
+        (Some(major), Some(minor)) => format!("glibc {major}.{minor}"),
+        _ => format!("glibc {UNKNOWN}"),
+    }
 }
 
 const UNKNOWN: &str = "of unknown version";

@@ -4,6 +4,9 @@
 //!
 //! `UPHAUL_STATIC=BINARY cargo test -p uphaul --test alone`, as root; `.ci/run static` does that. It is no part of
 //! `cargo test`, which makes no static binary.
+//!
+//! A binary for another kind of machine runs behind the emulator that UPHAUL_STATIC_EMULATOR names, one static file (Debian:
+//! qemu-aarch64-static of the package qemu-user-static), which is copied into the root too.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +18,8 @@
 mod names;
 #[path = "alone/root.rs"]
 mod root;
+
+use std::path::Path;
 
 use uphaul_tests::lab::{self, Host, HostSpec, Origin, Release};
 
@@ -31,6 +36,7 @@ const NSSWITCH: &str = "hosts: mymachines resolve [!UNAVAIL=return] files myhost
 
 fn main() {
     let binary = std::env::var_os("UPHAUL_STATIC").expect("UPHAUL_STATIC names the static binary");
+    let emulator = std::env::var_os("UPHAUL_STATIC_EMULATOR");
     if lab::skip() {
         return;
     }
@@ -39,7 +45,7 @@ fn main() {
     let host = HostSpec::new().boot(&origin);
     host.wait_healthy();
     let server = NameServer::start(IN_DNS, host.address().parse().unwrap());
-    let root = Root::new(binary.as_ref(), &host);
+    let root = Root::new(binary.as_ref(), emulator.as_deref().map(Path::new), &host);
     root.file("known_hosts", &root::known_hosts(&host, &[host.address(), IN_FILE, IN_DNS, NOWHERE]));
     root.file("etc/hosts", &format!("{} {IN_FILE}\n", host.address()));
     root.file("etc/resolv.conf", &format!("nameserver {}\n", server.address()));

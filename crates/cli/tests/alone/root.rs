@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use uphaul_tests::lab::Host;
@@ -35,7 +35,11 @@ healthy = "1s"
 "#;
 
 /// See above.
-pub(crate) struct Root(tempfile::TempDir);
+pub(crate) struct Root {
+    folder: tempfile::TempDir,
+    /// What to begin a command with: the binary, behind the emulator when there is one.
+    program: &'static [&'static str],
+}
 
 /// What a command did.
 pub(crate) struct Out {
@@ -44,31 +48,46 @@ pub(crate) struct Out {
 }
 
 impl Root {
-    /// Holds the binary, and what it needs to log in to the host.
-    pub(crate) fn new(binary: &Path, host: &Host) -> Self {
-        let root = Self(tempfile::Builder::new().prefix("uphaul-alone-").tempdir().unwrap());
+    /// Holds the binary, and what it needs to log in to the host; and the emulator, which must be a static file too.
+    pub(crate) fn new(binary: &Path, emulator: Option<&Path>, host: &Host) -> Self {
+        let program: &[_] = if emulator.is_some() { &["/emulator", "/uphaul"] } else { &["/uphaul"] };
+        let folder = tempfile::Builder::new().prefix("uphaul-alone-").tempdir().unwrap();
+        let root = Self { folder, program };
         for folder in ["proc", "etc", "state"] {
-            fs::create_dir(root.0.path().join(folder)).unwrap();
+            fs::create_dir(root.path(folder)).unwrap();
         }
-        let copy = root.0.path().join("uphaul");
-        fs::copy(binary, &copy).unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        root.install("uphaul", binary);
+        if let Some(emulator) = emulator {
+            root.install("emulator", emulator);
+        }
         root.file("key", &fs::read_to_string(host.identity()).unwrap());
-        fs::set_permissions(root.0.path().join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(root.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
         root.file("uphaul.toml", &CONFIG.replace("ADDRESS", host.address()));
         root
     }
 
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    fn install(&self, name: &str, from: &Path) {
+        let copy = self.path(name);
+        fs::copy(from, &copy).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// Writes a file.
     pub(crate) fn file(&self, path: &str, text: &str) {
-        fs::write(self.0.path().join(path), text).unwrap();
+        fs::write(self.path(path), text).unwrap();
     }
 
     /// Runs the binary to its end, which comes in four minutes at the latest.
     pub(crate) fn run(&self, args: &[&str]) -> Out {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", ENTER, "sh"]).arg(self.0.path());
-        let output = command.arg("/uphaul").args(args).stdin(Stdio::null());
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", ENTER, "sh"])
+            .arg(self.folder.path());
+        let output = command.args(self.program).args(args).stdin(Stdio::null());
         let output = output.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/state");
         let output = output.env("LOGNAME", "operator").output().unwrap();
         let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
