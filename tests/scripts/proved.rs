@@ -2,6 +2,8 @@
 
 use super::*;
 
+use uphaul_core::plan::Manager;
+
 #[test]
 fn a_proof_of_long_ago_is_made_anew() {
     let rig = Rig::new();
@@ -19,6 +21,29 @@ fn a_proof_of_long_ago_is_made_anew() {
     assert!(found(hand.update(UpdateStep::Verify)).contains("not healthy"), "and that is fresh again");
     std::fs::remove_file(job.join("at")).unwrap();
     assert_eq!(hand.update(UpdateStep::Verify), Input::Succeeded(Observation::Nothing), "of an unknown age");
+}
+
+/// Verifies with a status command whose second call ends as told.
+fn verified_where_the_second_status(ends: &str) -> Input {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    let status =
+        format!("echo >>.git/asked; [ $(wc -l <.git/asked) = 2 ] || {{ echo pid 7; exit; }}; {ends}");
+    hand.plan.service.manager =
+        Manager::Commands { restart: "rm -f .git/asked".parse().unwrap(), status: status.parse().unwrap() };
+    hand.plan.service.health = None;
+    (hand.plan.limits.probe_s, hand.plan.limits.verify_s, hand.plan.limits.healthy_s) = (1, 60, 1);
+    hand.up_to(UpdateStep::Restart);
+    hand.update(UpdateStep::Verify)
+}
+
+#[test]
+fn a_status_that_does_not_come_is_asked_for_again() {
+    let proved = verified_where_the_second_status("sleep 600");
+    assert_eq!(proved, Input::Succeeded(Observation::Nothing));
+    let failed = found(verified_where_the_second_status("echo no process; exit 1"));
+    assert!(failed.contains("it ran and does not any more: the status command says"), "{failed}");
+    assert!(failed.contains("no process"), "{failed}");
 }
 
 #[test]

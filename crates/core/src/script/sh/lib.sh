@@ -166,17 +166,21 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
   printf '%s:%s: %s' "$1" "$2" "$(printf '%s' "$_out" | tail -c 300 | tr '\n\r' '  ')"
   return 1
 }
-# Says in one line as which process the service runs; the line changes when the process does.
+# Says in one line as which process the service runs; the line changes when the process does. 1: it does not run. 2: there
+# was no answer, which says nothing of the service.
 identity() {
   if [ "$U_MANAGER" = commands ]; then
-    if _id=$(operator "$U_PROBE_S" "$U_STATUS" 2>&1 </dev/null); then
-      printf '%s' "$_id" | tail -c 300 | tr '\n\r' '  '; return 0
-    fi
-    printf 'the status command says that the service does not run: %s' "$(printf '%s' "$_id" | tail -c 300 | tr '\n\r' '  ')"
+    _id=$(operator "$U_PROBE_S" "$U_STATUS" 2>&1 </dev/null); _rc=$?
+    _id=$(printf '%s' "$_id" | tail -c 300 | tr '\n\r' '  ')
+    case $_rc in
+    0) printf '%s' "$_id"; return 0 ;;
+    124 | 137) printf 'the status command did not end within %s s, or was killed: %s' "$U_PROBE_S" "$_id"; return 2 ;;
+    esac
+    printf 'the status command says that the service does not run: %s' "$_id"
     return 1
   fi
   for _unit in $U_UNITS; do
-    _shown=$(show -p ActiveState,SubState,InvocationID,MainPID,NRestarts,Result -- "$_unit") || { printf 'systemctl show %s failed' "$_unit"; return 1; }
+    _shown=$(show -p ActiveState,SubState,InvocationID,MainPID,NRestarts,Result -- "$_unit") || { printf 'systemctl show %s failed' "$_unit"; return 2; }
     _of() { printf '%s\n' "$_shown" | sed -n "s/^$1=//p"; }
     case $(_of ActiveState):$(_of SubState) in
     active:running | active:exited | active:listening | active:waiting) ;;

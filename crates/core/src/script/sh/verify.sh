@@ -33,9 +33,10 @@ while :; do
       since='' seen=$why
     fi
   else
-    seen=$id since=''
+    told=$? seen=$id since=''
     case $id in *'is failed ('* | *'is inactive ('*) state_of; fail "$id" ;; esac
-    [ -z "$first" ] || { state_of; fail "it ran and does not any more: $id"; }
+    # What gave no answer did not say that the service is gone: it is asked again.
+    [ "$told" = 2 ] || [ -z "$first" ] || { state_of; fail "it ran and does not any more: $id"; }
   fi
   [ $((now - began)) -lt "$U_VERIFY_S" ] || break
   sleep 0.25
