@@ -15,9 +15,10 @@ const END: &str = "-----END OPENSSH PRIVATE KEY-----";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 /// As ssh-keygen breaks its lines.
 const LINE: usize = 70;
-/// One round costs some milliseconds; ssh-keygen takes 24 unless it is told otherwise. More than this many are an attack, or
-/// a file that is damaged.
-const ROUNDS_MAX: u32 = 100_000;
+/// One round costs some milliseconds; ssh-keygen takes 16 or 24 of them unless it is told otherwise. Beyond, a file is refused:
+/// it is damaged, or nobody would wait for it.
+const ROUNDS_MAX: u32 = 10_000;
+const DAMAGED: &str = "it is cut off or damaged";
 
 /// A key of that format.
 pub(crate) struct Container {
@@ -42,9 +43,11 @@ impl Container {
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let inside = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
         let (inside, _) = inside.ok_or("its last line is missing")?;
-        let packed: Zeroizing<String> = Zeroizing::new(inside.split_ascii_whitespace().collect());
+        // At its length at once: one that grows leaves parts of itself behind in the memory.
+        let mut packed = Zeroizing::new(String::with_capacity(inside.len()));
+        packed.extend(inside.split_ascii_whitespace());
         let bytes = Base64::decode_vec(&packed).map(Zeroizing::new).map_err(|_| "it is not base64")?;
-        Self::parse(&bytes).ok_or_else(|| "it is cut off or damaged".to_owned())?
+        Self::parse(&bytes).ok_or(DAMAGED)?
     }
 
     fn parse(bytes: &[u8]) -> Option<Result<Self, String>> {
@@ -63,7 +66,12 @@ impl Container {
             b"bcrypt" => {
                 let (salt, rounds) = string(options)?;
                 let rounds = u32::from_be_bytes(rounds.try_into().ok()?);
-                Kdf::Bcrypt { salt: salt.to_owned(), rounds: Some(rounds).filter(|n| *n <= ROUNDS_MAX)? }
+                if rounds > ROUNDS_MAX {
+                    return Some(Err(format!(
+                        "its passphrase is to be used {rounds} times over, and {ROUNDS_MAX} is the most here"
+                    )));
+                }
+                Kdf::Bcrypt { salt: salt.to_owned(), rounds }
             }
             _ => return Some(Err("how its passphrase is used is not known".to_owned())),
         };
@@ -71,6 +79,9 @@ impl Container {
             return Some(Err("it holds more than one key".to_owned()));
         }
         let tag = if cipher.has_tag() { Some(tag.try_into().ok()?) } else { None };
+        if cipher.is_none() && !is_in_the_clear(private) {
+            return None;
+        }
         let private = Zeroizing::new(private.to_owned());
         Some(Ok(Self { cipher, kdf, public: public.to_owned(), private, tag }))
     }
@@ -98,15 +109,11 @@ impl Container {
         let (key, start) = keys.map_err(|error| error.to_string())?;
         let mut private = self.private.clone();
         if !private.len().is_multiple_of(self.cipher.block_size()) {
-            return Err("it is cut off or damaged".to_owned());
+            return Err(DAMAGED.to_owned());
         }
         let done = self.cipher.decrypt(&key, &start, &mut private, self.tag);
         done.map_err(|error| if self.tag.is_some() { wrong() } else { error.to_string() })?;
-        // The same random number twice.
-        match private.split_first_chunk::<8>() {
-            Some((check, _)) if check[..4] == check[4..] => Ok(self.open(&private)),
-            _ => Err(wrong()),
-        }
+        if is_in_the_clear(&private) { Ok(self.open(&private)) } else { Err(wrong()) }
     }
 
     fn open(&self, private: &[u8]) -> Zeroizing<String> {
@@ -129,6 +136,11 @@ impl Container {
         text.push_str(&format!("\n{END}\n"));
         text
     }
+}
+
+/// A private half begins with the same random number twice.
+fn is_in_the_clear(private: &[u8]) -> bool {
+    private.split_first_chunk::<8>().is_some_and(|(check, _)| check[..4] == check[4..])
 }
 
 /// A text with its length before it. None here is longer than the file that it is from.

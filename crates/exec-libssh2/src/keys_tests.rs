@@ -91,6 +91,41 @@ fn what_is_no_key_is_told() {
         assert!(why.contains(path.to_str().unwrap()), "{why}");
     }
     assert!(read(dir.path()).err().unwrap().contains("is no file"));
+    let Some(good) = made(&dir, "good", &["-t", "ed25519", "-N", ""]) else {
+        return println!("SKIPPED: there is no ssh-keygen");
+    };
+    // Its end is missing; its private half is another one; its passphrase would be used for hours.
+    let text = std::fs::read_to_string(&good).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let short = [&lines[..3], &lines[lines.len() - 1..]].concat().join("\n");
+    let zeros = b"\0\0\0\x01\0\0\0\x02";
+    let packed = |kdf: &[u8], options: &[u8]| {
+        let public =
+            PublicKey::from_openssh(&std::fs::read_to_string(with_ending(&good, ".pub")).unwrap()).unwrap();
+        let public = public.to_bytes().unwrap();
+        let mut bytes = b"openssh-key-v1\0".to_vec();
+        let cipher: &[u8] = if kdf == b"none" { b"none" } else { b"aes256-ctr" };
+        for part in [cipher, kdf, options] {
+            bytes.extend([&u32::try_from(part.len()).unwrap().to_be_bytes()[..], part].concat());
+        }
+        bytes.extend(1_u32.to_be_bytes());
+        for part in [&public[..], zeros] {
+            bytes.extend([&u32::try_from(part.len()).unwrap().to_be_bytes()[..], part].concat());
+        }
+        let text = base64ct::Base64::encode_string(&bytes);
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{text}\n-----END OPENSSH PRIVATE KEY-----\n")
+    };
+    let many = [&2_u32.to_be_bytes()[..], b"xy", &u32::MAX.to_be_bytes()].concat();
+    for (text, why) in [
+        (short, "damaged"),
+        (packed(b"none", b""), "damaged"),
+        (packed(b"bcrypt", &many), "4294967295 times"),
+        (packed(b"scrypt", b""), "is not known"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let said = read(&path).err().unwrap();
+        assert!(said.contains(why) && said.contains(path.to_str().unwrap()), "{said}");
+    }
 }
 
 #[test]

@@ -82,7 +82,8 @@ pub(crate) fn runs(host: &Host, commit: &str) {
     assert_eq!(host.http("/health").map(|(status, _)| status), Some(200));
 }
 
-/// No process of deploy but the service. Those of the end of a job may take a moment.
+/// No process of deploy but the service. Those of the end of a job may take a moment, and the sessions of a connection that was
+/// cut go when the other side has given it up: 20 s, and more on a busy machine.
 #[track_caller]
 pub(crate) fn nothing_runs(host: &Host) {
     let strays = || -> Vec<String> {
