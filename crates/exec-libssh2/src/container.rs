@@ -46,7 +46,7 @@ impl Container {
         // At its length at once: one that grows leaves parts of itself behind in the memory.
         let mut packed = Zeroizing::new(String::with_capacity(inside.len()));
         packed.extend(inside.split_ascii_whitespace());
-        let bytes = Base64::decode_vec(&packed).map(Zeroizing::new).map_err(|_| "it is not base64")?;
+        let bytes = Base64::decode_vec(&packed).map(Zeroizing::new).map_err(|_| DAMAGED)?;
         Self::parse(&bytes).ok_or(DAMAGED)?
     }
 

@@ -174,7 +174,8 @@ identity() {
     _id=$(printf '%s' "$_id" | tail -c 300 | tr '\n\r' '  ')
     case $_rc in
     0) printf '%s' "$_id"; return 0 ;;
-    124 | 137) printf 'the status command did not end within %s s, or was killed: %s' "$U_PROBE_S" "$_id"; return 2 ;;
+    124) printf 'the status command did not end within %s s%s' "$U_PROBE_S" "${_id:+: $_id}"; return 2 ;;
+    137) printf 'the status command was killed%s' "${_id:+: $_id}"; return 2 ;;
     esac
     printf 'the status command says that the service does not run: %s' "$_id"
     return 1
