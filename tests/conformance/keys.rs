@@ -109,6 +109,48 @@ pub async fn encrypted_files_with_a_wrong_passphrase(bench: Bench) {
     }
 }
 
+pub async fn second_factor_is_told(bench: Bench) {
+    let config = "Match User *\nPasswordAuthentication yes\nPermitRootLogin yes\nAuthenticationMethods publickey,password\n";
+    let host = bench.host_with(&SshdSpec { config: config.into(), ..SshdSpec::default() });
+    let error = refused(&host, ExecErrorKind::Auth).await;
+    for part in ["it accepted ", "wants password as well", "AuthenticationMethods"] {
+        assert!(error.detail.contains(part), "{part} in: {error}");
+    }
+}
+
+pub async fn key_that_others_may_read(bench: Bench) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut host = bench.host();
+    for format in FORMATS {
+        let key = host.sshd().identity_in("rsa", format, "");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        host.access.identity = vec![key.clone()];
+        let error = refused(&host, ExecErrorKind::Auth).await;
+        let advice = format!("`chmod 600 {}`", key.display());
+        assert!(error.detail.contains(&advice), "{error}");
+    }
+}
+
+pub async fn keys_that_the_config_does_not_allow(bench: Bench) {
+    let mut host = bench.host();
+    let with = |host: &mut Host, lines: &str| host.access.config = host.sshd().file("config", lines);
+    for (kind, fine, not) in [
+        (
+            "rsa",
+            "PubkeyAcceptedAlgorithms ssh-ed25519,rsa-sha2-*\nRequiredRSASize 2048\n",
+            "RequiredRSASize 8192\n",
+        ),
+        ("ecdsa", "PubkeyAcceptedAlgorithms -ssh-ed25519*\n", "PubkeyAcceptedAlgorithms -ecdsa-*\n"),
+        ("ed25519", "PubkeyAcceptedAlgorithms ssh-ed25519\n", "PubkeyAcceptedAlgorithms rsa-sha2-512\n"),
+    ] {
+        host.access.identity = vec![host.sshd().identity_in(kind, FORMATS[0], "")];
+        with(&mut host, fine);
+        accepted(&host).await;
+        with(&mut host, not);
+        refused(&host, ExecErrorKind::Auth).await;
+    }
+}
+
 pub async fn two_users_of_one_host(bench: Bench) {
     const USERS: [&str; 2] = ["uphaul-one", "uphaul-two"];
     let mut host = bench.host_with(&SshdSpec { users: &USERS, ..SshdSpec::default() });

@@ -41,6 +41,14 @@ pub(crate) enum Material {
     Elsewhere,
     /// In a piece of hardware.
     Hardware,
+    /// In a file that others may read, too. As with ssh, that is none.
+    Exposed,
+}
+
+/// What to do about a key that others may read.
+pub(crate) fn exposed(path: &Path) -> String {
+    let path = path.display();
+    format!("the key {path} is not used, since others than you may read it: `chmod 600 {path}`")
 }
 
 /// Reads a key. Nothing: there is none.
@@ -69,17 +77,17 @@ pub(crate) fn read(path: &Path) -> Result<Option<Key>, String> {
     }
     if !container::is_one(&text) {
         let locked = text.contains("ENCRYPTED");
-        return Ok(Some(Key {
-            path: path.to_owned(),
-            public: beside,
-            material: Material::Old { text, locked },
-        }));
+        let material =
+            if is_open_to_others(path) { Material::Exposed } else { Material::Old { text, locked } };
+        return Ok(Some(Key { path: path.to_owned(), public: beside, material }));
     }
     let cannot = |why: String| format!("the key {} cannot be read: {why}", path.display());
     let key = Container::read(&text).map_err(cannot)?;
     let public = key.public().map_err(cannot)?;
     let material = if is_hardware(&public) {
         Material::Hardware
+    } else if is_open_to_others(path) {
+        Material::Exposed
     } else if key.is_encrypted() {
         Material::Locked(text)
     } else {
@@ -152,6 +160,13 @@ pub(crate) fn certificate_beside(path: &Path) -> PathBuf {
 
 fn public_beside(path: &Path) -> Option<PublicKey> {
     PublicKey::from_openssh(text_of(&with_ending(path, ".pub")).ok()??.trim()).ok()
+}
+
+/// As ssh: of a file that belongs to another user, that user answers for who may read it.
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let ours = rustix::process::getuid().as_raw();
+    std::fs::metadata(path).is_ok_and(|data| data.uid() == ours && data.mode() & 0o077 != 0)
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

@@ -56,6 +56,25 @@ fn keys_with_short_numbers_are_read_and_opened() {
 }
 
 #[test]
+fn a_key_that_others_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    for format in ["RFC4716", "PEM"] {
+        let Some(path) = made(&dir, format, &["-t", "ecdsa", "-m", format, "-N", ""]) else {
+            return println!("SKIPPED: there is no ssh-keygen");
+        };
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for (bits, fine) in [(0o400, true), (0o604, false), (0o640, false), (0o600, true)] {
+            mode(bits);
+            let key = read(&path).unwrap().unwrap();
+            assert_eq!(!matches!(key.material, Material::Exposed), fine, "{format} {bits:o}");
+            // An agent may have it all the same.
+            assert!(key.public.is_some());
+        }
+    }
+}
+
+#[test]
 fn the_public_half_alone_stands_for_a_key_of_the_agent() {
     let dir = tempfile::tempdir().unwrap();
     let Some(path) = made(&dir, "id", &["-t", "ed25519", "-N", ""]) else {

@@ -8,6 +8,7 @@
 //! What the library does not do, or was seen to do wrong, is done here: known_hosts is read by us ([`known`], [`trust`]),
 //! ssh_config too ([`config`], [`route`]), and encrypted keys are opened once for all hosts ([`settings`]).
 
+mod accept;
 mod agent;
 mod alive;
 mod config;

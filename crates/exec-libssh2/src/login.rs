@@ -53,6 +53,8 @@ pub(crate) struct Login<'a> {
     offered: Vec<String>,
     /// What could not be offered or used, and why.
     notes: Vec<String>,
+    /// A key was taken, and does not suffice: what else the server asks for.
+    wants: Option<String>,
 }
 
 /// Logs in.
@@ -64,7 +66,7 @@ pub(crate) fn login(
     until: Instant,
 ) -> Result<(), Refusal> {
     let (offered, notes) = (Vec::new(), Vec::new());
-    Login { settings, hop, link, caller, until, offered, notes }.run()
+    Login { settings, hop, link, caller, until, offered, notes, wants: None }.run()
 }
 
 impl Login<'_> {
@@ -96,6 +98,14 @@ impl Login<'_> {
             };
             if done {
                 return Ok(());
+            }
+            if let Some(wants) = &self.wants {
+                let key = self.offered.last().map_or("a key", String::as_str);
+                let why = format!(
+                    "it accepted {key}, and wants {wants} as well (its AuthenticationMethods). Uphaul logs in by keys \
+                     alone: let this user in without the second factor"
+                );
+                return Err(self.refused(&why));
             }
         }
         Err(self.none_accepted())
@@ -153,10 +163,17 @@ impl Login<'_> {
                 "{name} of the agent is a hardware key, which only the backend openssh can use"
             ));
         }
-        let mut offers: Vec<Offer> =
-            places.into_iter().filter(|place| !hardware(place)).map(Offer::Agent).collect();
+        let mut offers = Vec::new();
+        for place in places.into_iter().filter(|place| !hardware(place)) {
+            match self.hop.accept.refuses(blobs[place]) {
+                Some(why) => self.notes.push(format!("{} of the agent: {why}", held[place].comment())),
+                None => offers.push(Offer::Agent(place)),
+            }
+        }
         for ((file, certificate), wanted) in files.into_iter().zip(&wanted) {
-            if !blobs.contains(&wanted.as_slice()) {
+            if let Some(why) = self.hop.accept.refuses(wanted) {
+                self.notes.push(format!("{}: {why}", file.path.display()));
+            } else if !blobs.contains(&wanted.as_slice()) {
                 offers.push(Offer::File(Box::new(file), certificate));
             }
         }
@@ -235,10 +252,26 @@ impl Login<'_> {
         Ok(match code(&error) {
             libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => Verdict::No,
             libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if !error.message().contains("Callback") => {
+                self.look_further()?;
                 Verdict::No
             }
             _ => Verdict::Unsigned(error.message().to_owned()),
         })
+    }
+
+    /// libssh2 does not tell a signature that is not accepted from one that is not enough; what the server still takes does.
+    fn look_further(&mut self) -> Result<(), Refusal> {
+        let user = self.hop.user.clone();
+        let ways =
+            self.link.call(self.caller, self.until, |session| session.auth_methods(&user).map(str::to_owned));
+        match ways {
+            Ok(ways) if ways.split(',').any(|way| way == "publickey") => {}
+            Ok(ways) => self.wants = Some(ways.replace(',', " or ")),
+            // If the connection is gone, the next key tells.
+            Err(Halt::Failed(_)) => {}
+            Err(halt) => return Err(Refusal::Halt(halt)),
+        }
+        Ok(())
     }
 
     fn none_accepted(&self) -> Refusal {

@@ -1,7 +1,7 @@
 //! Logging in by a key in a file, which may have to be opened.
 
 use super::{Login, Refusal, Verdict, named};
-use crate::keys::{Key, Material};
+use crate::keys::{self, Key, Material};
 
 impl Login<'_> {
     pub(super) fn offer_file(&mut self, key: &Key, certificate: Option<&str>) -> Result<bool, Refusal> {
@@ -24,6 +24,10 @@ impl Login<'_> {
             },
             Material::Elsewhere => {
                 self.note(format!("of {path} there is only the public half, and no agent has the other"));
+                return Ok(false);
+            }
+            Material::Exposed => {
+                self.note(keys::exposed(&key.path));
                 return Ok(false);
             }
             Material::Hardware => {
@@ -85,7 +89,11 @@ impl Login<'_> {
                     self.note(why);
                 }
             },
-            Material::Open(_) | Material::Old { .. } | Material::Elsewhere | Material::Hardware => {
+            Material::Open(_)
+            | Material::Old { .. }
+            | Material::Elsewhere
+            | Material::Hardware
+            | Material::Exposed => {
                 self.note(format!("{name} could not sign: {why}"));
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uphaul_core::host_key::HostKey;
 use uphaul_core::ports::{ExecError, ExecErrorKind, Target};
 
+use crate::accept::Accept;
 use crate::alive::Alive;
 use crate::config::options::{Options, port};
 use crate::config::tokens::{Tokens, host_name};
@@ -36,8 +37,9 @@ pub(crate) struct Hop {
     pub(crate) certificate: Vec<PathBuf>,
     pub(crate) identities_only: bool,
     pub(crate) agent: Option<PathBuf>,
-    /// The first is the one that keys are added to.
     pub(crate) known_hosts: Vec<PathBuf>,
+    /// The one of them that keys are added to: the first of the user's own.
+    pub(crate) add_to: Option<PathBuf>,
     pub(crate) host_key_alias: Option<String>,
     pub(crate) hash_known_hosts: bool,
     /// Whether the key of a host of which none is known is added.
@@ -49,6 +51,7 @@ pub(crate) struct Hop {
     pub(crate) alive: Alive,
     pub(crate) pinned: Option<HostKey>,
     pub(crate) algorithms: Algorithms,
+    pub(crate) accept: Accept,
 }
 
 /// A file with a key.
@@ -92,9 +95,23 @@ impl Hop {
         }
     }
 
+    /// The file that a key is to be added to, for messages.
+    pub(crate) fn own_known_hosts(&self) -> String {
+        match &self.add_to {
+            Some(file) => file.display().to_string(),
+            None => {
+                "the file that `executor.libssh2.known_hosts` names (UserKnownHostsFile is none)".to_owned()
+            }
+        }
+    }
+
     /// What makes its key known.
-    pub(crate) fn add(&self, file: &str) -> String {
+    pub(crate) fn add(&self) -> String {
+        let file = &self.own_known_hosts();
         match &self.host_key_alias {
+            None if !self.behind && self.add_to.is_none() => {
+                format!("add what `ssh-keyscan -p {} {}` prints to {file}", self.port, self.host)
+            }
             None if !self.behind => format!("`ssh-keyscan -p {} {} >> {file}`", self.port, self.host),
             // No scan reaches what only the jump host reaches, and none knows the alias.
             Some(_) | None => {
@@ -219,13 +236,15 @@ fn hop(
     let paths = |texts: &[String]| -> Result<Vec<PathBuf>, String> {
         texts.iter().filter(|text| !text.eq_ignore_ascii_case("none")).map(|text| tokens.path(text)).collect()
     };
+    let (own_known_hosts, global_known_hosts) = known_hosts(settings, options, &paths)?;
     let hop = Hop {
         label: target.label(),
         identity: identity(settings, options, &paths)?,
         certificate: paths(&options.certificate)?,
         identities_only: !settings.identity.is_empty() || options.identities_only.unwrap_or(false),
         agent: agent(options.identity_agent.as_deref(), &tokens)?,
-        known_hosts: known_hosts(settings, options, &paths)?,
+        add_to: own_known_hosts.first().cloned(),
+        known_hosts: [own_known_hosts, global_known_hosts].concat(),
         hash_known_hosts: options.hash_known_hosts.unwrap_or(false),
         accept_new: settings.accept_new && options.strict != Some(true),
         strict: options.strict == Some(true),
@@ -239,6 +258,7 @@ fn hop(
             macs: options.macs.clone(),
             host_key: options.host_key_algorithms.clone(),
         },
+        accept: Accept::new(options.accepted.clone(), options.rsa_min),
         target: target.clone(),
         host,
         port,
@@ -261,7 +281,12 @@ fn identity(settings: &Settings, options: &Options, paths: &Paths<'_>) -> Result
     Ok(DEFAULT_KEYS.iter().map(|name| Identity { path: folder.join(name), named: false }).collect())
 }
 
-fn known_hosts(settings: &Settings, options: &Options, paths: &Paths<'_>) -> Result<Vec<PathBuf>, String> {
+/// The user's own, and the system's.
+fn known_hosts(
+    settings: &Settings,
+    options: &Options,
+    paths: &Paths<'_>,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
     let user = match (&settings.known_hosts, &options.known_hosts) {
         (Some(path), _) => vec![path.clone()],
         (None, Some(texts)) => paths(texts)?,
@@ -274,7 +299,7 @@ fn known_hosts(settings: &Settings, options: &Options, paths: &Paths<'_>) -> Res
         Some(texts) => paths(texts)?,
         None => ["ssh_known_hosts", "ssh_known_hosts2"].map(|name| settings.files.system.join(name)).into(),
     };
-    Ok(user.into_iter().chain(global).collect())
+    Ok((user, global))
 }
 
 /// The socket of the agent, if there is one to ask.

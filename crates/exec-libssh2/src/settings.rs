@@ -133,7 +133,7 @@ impl Settings {
             }
             // Whether it is right is known at the first log-in.
             Material::Old { text: locked, .. } => self.typed().passphrases.push((locked.clone(), text)),
-            Material::Open(_) | Material::Elsewhere | Material::Hardware => {}
+            Material::Open(_) | Material::Elsewhere | Material::Hardware | Material::Exposed => {}
         }
         Ok(())
     }

@@ -54,7 +54,9 @@ impl Case {
         match &key.material {
             Material::Locked(locked) => settings.open(&key, locked).unwrap().is_some(),
             Material::Old { text, .. } => settings.passphrase_of(text).is_some(),
-            Material::Open(_) | Material::Elsewhere | Material::Hardware => panic!("it is not encrypted"),
+            Material::Open(_) | Material::Elsewhere | Material::Hardware | Material::Exposed => {
+                panic!("it is not encrypted")
+            }
         }
     }
 }

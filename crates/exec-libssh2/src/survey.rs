@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use uphaul_core::ids::HostName;
 use uphaul_core::ports::Target;
 
+use crate::accept::Accept;
 use crate::agent;
 use crate::keys::{self, Key, Material};
 use crate::route::{Hop, way};
@@ -32,8 +33,8 @@ pub(crate) struct Survey<'a> {
     settings: &'a Settings,
     remarks: Vec<Remark>,
     agents: BTreeMap<PathBuf, Result<Vec<Vec<u8>>, String>>,
-    /// By file and agent.
-    keys: BTreeMap<(PathBuf, Option<PathBuf>), Found>,
+    /// By file, agent, and what is asked of it.
+    keys: BTreeMap<(PathBuf, Option<PathBuf>, Accept), Found>,
 }
 
 /// What was found of a key.
@@ -82,11 +83,11 @@ impl<'a> Survey<'a> {
             self.add(host, false, format!("the agent at {} is not used: {why}", path.display()));
         }
         let held = held.and_then(Result::ok).unwrap_or_default();
-        let mut usable = !hop.identities_only && !held.is_empty();
+        let mut usable = !hop.identities_only && held.iter().any(|key| hop.accept.refuses(key).is_none());
         for identity in &hop.identity {
-            let key = (identity.path.clone(), hop.agent.clone());
+            let key = (identity.path.clone(), hop.agent.clone(), hop.accept.clone());
             let known = self.keys.get(&key).cloned();
-            let found = known.unwrap_or_else(|| self.key(&identity.path, identity.named, &held));
+            let found = known.unwrap_or_else(|| self.key(&identity.path, identity.named, &held, &hop.accept));
             self.keys.insert(key, found.clone());
             usable |= matches!(found, Found::Good | Found::Closed(_));
             if let Found::Closed(why) | Found::Bad(why) = found {
@@ -108,7 +109,7 @@ impl<'a> Survey<'a> {
         self.agents.entry(path.to_owned()).or_insert_with(ask).clone()
     }
 
-    fn key(&self, path: &Path, named: bool, held: &[Vec<u8>]) -> Found {
+    fn key(&self, path: &Path, named: bool, held: &[Vec<u8>], accept: &Accept) -> Found {
         let shown = path.display();
         let key = match keys::read(path) {
             Ok(Some(key)) => key,
@@ -117,6 +118,9 @@ impl<'a> Survey<'a> {
             Err(why) => return Found::Bad(why),
         };
         let public = key.public.as_ref().and_then(|public| public.to_bytes().ok());
+        if let Some(why) = accept.refuses(public.as_deref().unwrap_or_default()) {
+            return Found::Bad(format!("the key {shown} is not used: {why}"));
+        }
         let in_agent = public.is_some_and(|public| held.contains(&public));
         match &key.material {
             Material::Hardware => Found::Bad(format!(
@@ -131,6 +135,7 @@ impl<'a> Survey<'a> {
             },
             Material::Old { text, .. } if self.settings.passphrase_of(text).is_some() => Found::Good,
             Material::Old { .. } => Found::Closed(closed(&key, named)),
+            Material::Exposed => Found::Bad(keys::exposed(path)),
             Material::Elsewhere => Found::Bad(format!(
                 "of the key {shown} there is only the public half, and no agent has the other"
             )),

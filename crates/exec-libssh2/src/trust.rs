@@ -50,6 +50,11 @@ impl Known {
         };
         let offered = format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let label = hop.label.as_str();
+        if let Some(why) = hop.accept.too_small(bytes) {
+            return refuse(format!(
+                "the host key of {label} is not accepted: it offered {offered}, and {why}"
+            ));
+        }
         if let Some(line) = self.revoked(bytes) {
             return refuse(match &line.key {
                 Some(_) => refused::revoked(label, &offered, &line.place),
@@ -90,7 +95,7 @@ impl Known {
             Some(line) => Err(format!("the key of {name} cannot be checked: {}", by_authority(line))),
             None if hop.accept_new => Ok(None),
             None => {
-                let file = hop.known_hosts.first().map(|file| file.display().to_string()).unwrap_or_default();
+                let file = hop.own_known_hosts();
                 Ok(Some(format!("no key of {name} is known ({file}), and an unknown one is refused")))
             }
         }
@@ -109,8 +114,8 @@ impl Known {
     fn not_known(&self, hop: &Hop, key: &PublicKey, offered: &str) -> Result<(), ExecError> {
         let refuse = |detail| Err(ExecError::before(ExecErrorKind::HostKey, detail));
         let (label, name, algorithm) = (hop.label.as_str(), hop.known_name(), key.algorithm());
-        let file = hop.known_hosts.first().map(|file| file.display().to_string()).unwrap_or_default();
-        let add = hop.add(&file);
+        let file = hop.own_known_hosts();
+        let add = hop.add();
         let plain = || self.named.iter().filter(|line| line.mark == Mark::Plain);
         if let Some(line) = plain().find(|line| line.is_plain(algorithm.as_str())) {
             return refuse(refused::changed(label, &name, offered, &line.place, &add));
@@ -134,8 +139,8 @@ impl Known {
                 false => told,
             });
         }
-        let Some(file) = hop.known_hosts.first() else {
-            return refuse(format!("there is no known_hosts to add the host key of {label} to"));
+        let Some(file) = &hop.add_to else {
+            return refuse(format!("the host key of {label} cannot be added: it offered {offered}; {add}"));
         };
         known::add(file, &name, hop.hash_known_hosts, key).or_else(refuse)
     }

@@ -42,6 +42,36 @@ fn a_new_key_is_added_but_where_the_config_is_strict() {
 }
 
 #[test]
+fn no_key_is_added_to_the_systems_own_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let global = dir.path().join("ssh_known_hosts");
+    std::fs::write(&global, "").unwrap();
+    let own = Libssh2Config { host_key: NewKeys::AcceptNew, ..Libssh2Config::default() };
+    let config = format!("UserKnownHostsFile none\nGlobalKnownHostsFile {}\n", global.display());
+    let hops = routed(&config, &there(), own).unwrap();
+    let key = PublicKey::from_openssh(KEY).unwrap().to_bytes().unwrap();
+    let why = Known::read(&hops[0]).unwrap().check(&hops[0], &key).unwrap_err().detail;
+    for part in ["cannot be added", "SHA256:", "executor.libssh2.known_hosts", "UserKnownHostsFile is none"] {
+        assert!(why.contains(part), "{part} in: {why}");
+    }
+    assert!(!why.contains(&global.display().to_string()), "{why}");
+    assert_eq!(std::fs::read_to_string(&global).unwrap(), "");
+    // One that is there counts.
+    std::fs::write(&global, format!("{NAMED} {KEY}\n")).unwrap();
+    Known::read(&hops[0]).unwrap().check(&hops[0], &key).unwrap();
+}
+
+#[test]
+fn a_host_key_of_rsa_needs_its_bits() {
+    // 512 bits: a number of 64 bytes.
+    let text = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let key = [text(b"ssh-rsa"), text(&[1, 0, 1]), text(&[0x7f; 64])].concat();
+    let hops = routed("", &there(), Libssh2Config::default()).unwrap();
+    let why = Known::read(&hops[0]).unwrap().check(&hops[0], &key).unwrap_err().detail;
+    assert!(why.contains("an RSA key of 511 bits is too small: 1024 is the least"), "{why}");
+}
+
+#[test]
 fn accept_new_adds_no_key_of_a_host_with_a_mark_that_is_not_honoured() {
     for name in [NAMED, "web1", "*", "web*,elsewhere", "[*]:2222"] {
         let lines = format!("# mine\n@revoked {name} {KEY}\n");

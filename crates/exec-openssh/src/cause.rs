@@ -253,7 +253,21 @@ fn auth(log: &Log, label: &str) -> String {
     if let Some(at) = log.between("Authenticating to ", " as ").filter(|_| log.proxied) {
         let _ = write!(text, " (at {at}, with a jump host in the way)");
     }
-    if let Some(key) = accepted.first() {
+    if log.line("with partial success").is_some() {
+        let wants = log.lines.iter().rev().find_map(|line| line.split_once("that can continue: "));
+        let wants = wants.map_or("more", |(_, ways)| ways.trim()).replace(',', " or ");
+        let key = accepted.first().map_or("a key", String::as_str);
+        let _ = write!(
+            text,
+            ": it accepted {key}, and wants {wants} as well (its AuthenticationMethods). Uphaul logs in by keys alone: \
+             let this user in without the second factor"
+        );
+    } else if let Some(file) = log.between("for '", "' are too open") {
+        let _ = write!(
+            text,
+            ": the key {file} is not used, since others than you may read it: `chmod 600 {file}`"
+        );
+    } else if let Some(key) = accepted.first() {
         let file = key.split(' ').next().unwrap_or_default();
         let _ = write!(
             text,

@@ -71,6 +71,26 @@ fn no_key_is_accepted() {
 }
 
 #[test]
+fn a_second_factor_is_wanted() {
+    let text = "debug1: Offering public key: me@laptop RSA SHA256:two agent\r\n\
+        debug1: Server accepts key: me@laptop RSA SHA256:two agent\r\n\
+        Authenticated using \"publickey\" with partial success.\r\n\
+        debug1: Authentications that can continue: password,keyboard-interactive\r\n\
+        deploy@web1.example.com: Permission denied (password,keyboard-interactive).\r\n";
+    assert_snapshot!(of(&format!("{GREETED}{text}")));
+}
+
+#[test]
+fn a_key_that_others_may_read() {
+    let text = "debug1: Offering public key: /home/me/.ssh/deploy ED25519 SHA256:one explicit\r\n\
+        debug1: Server accepts key: /home/me/.ssh/deploy ED25519 SHA256:one explicit\r\n\
+        @         WARNING: UNPROTECTED PRIVATE KEY FILE!          @\r\n\
+        Permissions 0644 for '/home/me/.ssh/deploy' are too open.\r\n\
+        deploy@web1.example.com: Permission denied (publickey).\r\n";
+    assert_snapshot!(of(&format!("{GREETED}{text}")));
+}
+
+#[test]
 fn no_key_is_accepted_by_the_jump_host() {
     let text = "debug1: Offering public key: me@laptop RSA SHA256:two agent\r\n\
         me@bastion.example.com: Permission denied (publickey).\r\n\

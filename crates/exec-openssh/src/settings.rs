@@ -1,6 +1,7 @@
 //! The configuration that ssh is given for one connection.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use uphaul_core::ports::{ExecError, Target};
@@ -11,6 +12,9 @@ use crate::{OpensshConfig, local};
 const ALIVE_INTERVAL_S: u32 = 3;
 /// How many questions stay without an answer until the connection counts as dead: at the third, after 9 s.
 const ALIVE_COUNT: u32 = 2;
+
+/// The system's configuration is only looked at where it is smaller.
+const SYSTEM_MAX: u64 = 1024 * 1024;
 
 /// [`OpensshConfig`], checked.
 #[derive(Debug)]
@@ -77,9 +81,42 @@ impl Settings {
                 let _ = writeln!(text, "Include \"{}\"", path.display());
             }
             // A file named by -F displaces both.
-            None => text.push_str("Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"),
+            None => {
+                text.push_str("Include ~/.ssh/config\n");
+                text.push_str(&system(Path::new("/etc/ssh")));
+            }
         }
         text
+    }
+}
+
+/// The system's configuration. ssh would look for what it includes by a relative name in ~/.ssh, since the user's own file
+/// includes it here: such lines are written anew.
+fn system(folder: &Path) -> String {
+    let path = folder.join("ssh_config");
+    let text = std::fs::File::open(&path).and_then(|file| {
+        let mut text = String::new();
+        file.take(SYSTEM_MAX).read_to_string(&mut text).map(|_| text)
+    });
+    let relative = |word: &str| !word.starts_with(['/', '~', '$']);
+    let anew = |line: &str| {
+        let mut words = line.split([' ', '\t', '=']).filter(|word| !word.is_empty());
+        // One with quotes is left as it is.
+        let keyword =
+            words.next().filter(|word| word.eq_ignore_ascii_case("include") && !line.contains('"'))?;
+        let files: Vec<&str> = words.take_while(|word| !word.starts_with('#')).collect();
+        let absolute = |word: &&str| match relative(word) {
+            true => folder.join(word).display().to_string(),
+            false => (*word).to_owned(),
+        };
+        let all: Vec<String> = files.iter().map(absolute).collect();
+        files.iter().any(|word| relative(word)).then(|| format!("{keyword} {}", all.join(" ")))
+    };
+    match text {
+        Ok(text) if (text.len() as u64) < SYSTEM_MAX && text.lines().any(|line| anew(line).is_some()) => {
+            text.lines().map(|line| anew(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+        }
+        Ok(_) | Err(_) => format!("Include {}\n", path.display()),
     }
 }
 

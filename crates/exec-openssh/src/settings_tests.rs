@@ -44,6 +44,25 @@ fn without_a_file_both_of_sshs_own_are_read() {
 }
 
 #[test]
+fn what_the_systems_file_includes_is_where_it_lies() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display().to_string();
+    let of = |text: &str| {
+        std::fs::write(dir.path().join("ssh_config"), text).unwrap();
+        system(dir.path()).replace(&folder, "DIR")
+    };
+    for plain in
+        ["", "Port 1\n", "# Include more\n", "Include /a/*.conf\n", "Include \"a b\"\n", "Include ~/x\n"]
+    {
+        assert_eq!(of(plain), "Include DIR/ssh_config\n", "{plain}");
+    }
+    let text = "Host a\n  include = more.conf /b d/*.conf # of mine\nInclude ~/x\nHost *\n  Port 2\n";
+    let anew = "Host a\ninclude DIR/more.conf /b DIR/d/*.conf\nInclude ~/x\nHost *\n  Port 2\n";
+    assert_eq!(of(text), anew);
+    assert_eq!(system(&dir.path().join("none")), format!("Include {folder}/none/ssh_config\n"));
+}
+
+#[test]
 fn paths_that_cannot_be_used_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |config: OpensshConfig, what: &str| {

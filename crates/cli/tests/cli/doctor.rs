@@ -140,6 +140,27 @@ fn an_ssh_that_does_not_serve() {
 }
 
 #[test]
+fn what_libssh2_could_not_do_for_the_hosts_of_another() {
+    let env = machine(SSH);
+    let table =
+        "[default.executor]\nbackend = \"openssh\"\n[default.executor.libssh2]\nconfig = \"ssh_config\"\n";
+    env.file("uphaul.toml", &format!("{SERVICE}{table}"));
+    let about_it = || about(&env.run(&["doctor"]).stdout, "executor libssh2");
+    // Without a host: what is wrong for all.
+    env.file("ssh_config", "Host 10.0.0.2\n  ProxyCommand nc %h %p\n");
+    assert!(!about_it().contains('!'), "{}", about_it());
+    env.file("ssh_config", "Garbage yes\n");
+    assert!(about_it().contains("! any-host: ") && about_it().contains("ssh_config:1"), "{}", about_it());
+    for n in 1..=7 {
+        let _ = env.run(&["hosts", "add", &format!("web-{n}"), &format!("10.0.0.{n}")]).ok();
+    }
+    env.file("ssh_config", "Host 10.0.0.2 10.0.0.3\n  ProxyCommand nc %h %p\n");
+    let told = about_it();
+    assert!(told.contains("! web-2, web-3: ") && told.contains("cannot do ProxyCommand"), "{told}");
+    assert!(!told.contains("web-1") && !told.contains("no key"), "{told}");
+}
+
+#[test]
 fn what_libssh2_cannot_do_for_a_host() {
     let env = machine(SSH);
     let table =

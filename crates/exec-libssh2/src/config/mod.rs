@@ -100,6 +100,9 @@ impl Reading<'_> {
             let told = |why: String| format!("{}:{}: {why}", path.display(), i + 1);
             let Some(line) = words::line(i + 1, line).map_err(told)? else { continue };
             match line.keyword.as_str() {
+                "host" | "include" if line.args.iter().all(String::is_empty) => {
+                    return Err(told(format!("{} has no value", line.keyword)));
+                }
                 "host" => {
                     active = allowed && pattern::words(line.args.iter().map(String::as_str), &self.host);
                 }
@@ -129,7 +132,8 @@ impl Reading<'_> {
             let expanded = tokens::path(arg, &self.files.home).map_err(told)?;
             let wanted = folder.join(expanded);
             let wanted = wanted.to_str().ok_or_else(|| told("a name that is not UTF-8".into()))?;
-            let found = glob::glob(wanted).map_err(|error| told(format!("{arg:?}: {error}")))?;
+            let found = glob::glob_with(&plain_stars(wanted), AS_A_SHELL);
+            let found = found.map_err(|error| told(format!("{arg:?}: {error}")))?;
             for file in found.flatten() {
                 self.file(&file, folder, false, true, depth + 1)?;
             }
@@ -145,9 +149,11 @@ impl Reading<'_> {
         while let Some(word) = args.next() {
             any = true;
             let (not, criterion) = word.strip_prefix('!').map_or((false, word.as_str()), |rest| (true, rest));
-            // `host=web*` is one word as well.
+            // `host=web*` is one word as well, and there may be blanks around.
             let (criterion, inside) = match criterion.split_once('=') {
-                Some((criterion, value)) => (criterion, Some(value.to_owned())),
+                Some((criterion, value)) => {
+                    (criterion, Some(value.to_owned()).filter(|text| !text.is_empty()))
+                }
                 None => (criterion, None),
             };
             let criterion = criterion.to_lowercase();
@@ -159,7 +165,9 @@ impl Reading<'_> {
                     self.last
                 }
                 _ => {
-                    let value = inside.or_else(|| args.next().cloned());
+                    let mut value =
+                        || args.next().map(|word| word.strip_prefix('=').unwrap_or(word).to_owned());
+                    let value = inside.or_else(|| value().filter(|text| !text.is_empty()).or_else(value));
                     let value = value.ok_or_else(|| format!("Match {criterion} has no value"))?;
                     if met { self.meets(&criterion, &value)? } else { false }
                 }
@@ -187,7 +195,23 @@ impl Reading<'_> {
     }
 }
 
-fn cannot(what: &str) -> String {
+/// Names that begin with a dot are only meant where the dot is written.
+const AS_A_SHELL: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// Several stars are one, as in a shell; the crate has a meaning of its own for two.
+fn plain_stars(pattern: &str) -> String {
+    let mut text = pattern.to_owned();
+    while text.contains("**") {
+        text = text.replace("**", "*");
+    }
+    text
+}
+
+pub(crate) fn cannot(what: &str) -> String {
     format!(
         "the backend libssh2 cannot do {what}; the backend openssh can (`executor.backend = \"openssh\"`)"
     )
@@ -199,6 +223,8 @@ fn text_of(path: &Path, must: bool) -> Result<Option<String>, String> {
         Ok(data) if data.is_file() && data.len() > FILE_MAX => {
             return told(format!("it has more than {FILE_MAX} bytes"));
         }
+        // As ssh: there is nothing to read in it.
+        Ok(data) if data.is_dir() && !must => return Ok(None),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must => return Ok(None),
         Err(error) => return told(error.to_string()),

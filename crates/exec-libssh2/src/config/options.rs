@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) identity_agent: Option<String>,
     /// Where `ProxyJump` leads, or `none`.
     pub(crate) jump: Option<String>,
+    /// `ProxyCommand none` stands before any other proxy.
+    pub(crate) no_proxy_command: bool,
     pub(crate) known_hosts: Option<Vec<String>>,
     pub(crate) global_known_hosts: Option<Vec<String>>,
     pub(crate) host_key_alias: Option<String>,
@@ -26,6 +28,10 @@ pub(crate) struct Options {
     pub(crate) ciphers: Option<String>,
     pub(crate) macs: Option<String>,
     pub(crate) host_key_algorithms: Option<String>,
+    /// What keys we log in with may be.
+    pub(crate) accepted: Option<String>,
+    /// Bits that an RSA key must have, the host's or ours.
+    pub(crate) rsa_min: Option<u32>,
     pub(crate) ignore_unknown: Option<String>,
     /// Seconds; inside, nothing: `none`, or 0.
     pub(crate) connect_timeout: Option<Option<u32>>,
@@ -60,7 +66,6 @@ const PASSED_OVER: &[&str] = &[
     "casignaturealgorithms",
     "challengeresponseauthentication",
     "channeltimeout",
-    "checkhostip",
     "cipher",
     "clearallforwardings",
     "compression",
@@ -137,6 +142,34 @@ const PASSED_OVER: &[&str] = &[
     "versionaddendum",
 ];
 
+/// Keywords that are known here and have one value.
+const ONE_VALUE: &[&str] = &[
+    "addressfamily",
+    "certificatefile",
+    "checkhostip",
+    "ciphers",
+    "connecttimeout",
+    "hashknownhosts",
+    "hostkeyalgorithms",
+    "hostkeyalias",
+    "hostname",
+    "identitiesonly",
+    "identityagent",
+    "identityfile",
+    "ignoreunknown",
+    "kexalgorithms",
+    "macs",
+    "port",
+    "pubkeyacceptedalgorithms",
+    "pubkeyacceptedkeytypes",
+    "pubkeyauthentication",
+    "requiredrsasize",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "stricthostkeychecking",
+    "user",
+];
+
 impl Options {
     /// Takes a line that counts for the host.
     pub(crate) fn apply(&mut self, line: &Line) -> Applied {
@@ -151,6 +184,11 @@ impl Options {
                 Applied::Wrong(format!("{keyword} has no value"))
             };
         };
+        if line.args.len() > 1 && ONE_VALUE.contains(&keyword) {
+            return Applied::Wrong(format!(
+                "{keyword} has more than one value; does one with blanks miss its quotes?"
+            ));
+        }
         let text = || first.clone();
         match keyword {
             "hostname" => set(&mut self.hostname, Ok(text())),
@@ -170,27 +208,34 @@ impl Options {
             "ciphers" => set(&mut self.ciphers, Ok(text())),
             "macs" => set(&mut self.macs, Ok(text())),
             "hostkeyalgorithms" => set(&mut self.host_key_algorithms, Ok(text())),
-            "ignoreunknown" => set(&mut self.ignore_unknown, Ok(line.args.join(","))),
+            "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => set(&mut self.accepted, Ok(text())),
+            "requiredrsasize" => set(&mut self.rsa_min, number(first)),
+            "ignoreunknown" => set(&mut self.ignore_unknown, Ok(text())),
             "connecttimeout" => set(&mut self.connect_timeout, time(first)),
             "serveraliveinterval" => set(&mut self.alive_interval, time(first)),
             "serveralivecountmax" => set(&mut self.alive_count, number(first)),
             "stricthostkeychecking" => set(&mut self.strict, strict(first)),
-            "proxycommand" => self.proxy_command(first),
-            keyword => self.other(keyword, first),
+            "proxycommand" => self.proxy_command(&line.args),
+            keyword => self.other(keyword, first, &line.args),
         }
     }
 
-    /// `ProxyCommand` and `ProxyJump` are one value: the first of both counts.
-    fn proxy_command(&mut self, first: &str) -> Applied {
-        match (&self.jump, first) {
-            (Some(_), _) => Applied::Done,
-            (None, "none") => set(&mut self.jump, Ok("none".to_owned())),
-            (None, _) => Applied::Cannot("ProxyCommand"),
+    /// The first of `ProxyCommand` and `ProxyJump` counts, but for a `ProxyJump none`: a command after it counts.
+    fn proxy_command(&mut self, args: &[String]) -> Applied {
+        let is_none = |text: &str| text.eq_ignore_ascii_case("none");
+        let jumps = self.jump.as_deref().is_some_and(|jump| !is_none(jump));
+        if jumps || self.no_proxy_command {
+            return Applied::Done;
         }
+        if !matches!(args, [one] if is_none(one)) {
+            return Applied::Cannot("ProxyCommand");
+        }
+        self.no_proxy_command = true;
+        set(&mut self.jump, Ok("none".to_owned()))
     }
 
     /// Keywords that only do no harm with some values.
-    fn other(&self, keyword: &str, first: &str) -> Applied {
+    fn other(&self, keyword: &str, first: &str, all: &[String]) -> Applied {
         let is = |values: &[&str]| values.contains(&first.to_lowercase().as_str());
         let none = || is(&["none"]);
         let no = || is(&["no", "false"]);
@@ -201,19 +246,14 @@ impl Options {
             "knownhostscommand" => (none(), "KnownHostsCommand"),
             "revokedhostkeys" => (none(), "RevokedHostKeys"),
             "pkcs11provider" => (none(), "PKCS11Provider"),
-            // Without the keyword ssh asks for 1024 bits; libssh2 does not look at how many a key has.
-            "requiredrsasize" => match number(first) {
-                Ok(bits) => (bits <= 1024, "RequiredRSASize of more than 1024"),
-                Err(why) => return Applied::Wrong(why),
-            },
-            "setenv" => (false, "SetEnv"),
+            "checkhostip" => (no(), "CheckHostIP"),
+            // What a terminal can do means nothing where there is none.
+            "setenv" => {
+                (all.iter().all(|pair| pair.starts_with("TERM=") || pair.starts_with("COLORTERM=")), "SetEnv")
+            }
             "pubkeyauthentication" => (!no(), "PubkeyAuthentication no"),
             "preferredauthentications" => {
                 (first.split(',').any(|way| way == "publickey"), "PreferredAuthentications without publickey")
-            }
-            // What is added to the list is what libssh2 does with old servers anyway.
-            "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => {
-                (first.starts_with(['+', '^']), "PubkeyAcceptedAlgorithms")
             }
             _ if self.is_ignored(keyword) => (true, ""),
             _ => return Applied::Wrong(format!("there is no keyword {keyword}")),

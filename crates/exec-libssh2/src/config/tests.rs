@@ -19,7 +19,8 @@ fn ours(file: &Path, name: &str) -> Result<Vec<(&'static str, String)>, String> 
     ];
     found.extend(options.identity.into_iter().map(|file| ("identityfile", file)));
     found.extend(options.certificate.into_iter().map(|file| ("certificatefile", file)));
-    found.extend(options.jump.filter(|jump| jump != "none").map(|jump| ("proxyjump", jump)));
+    let jump = options.jump.filter(|jump| !jump.eq_ignore_ascii_case("none"));
+    found.extend(jump.map(|jump| ("proxyjump", jump)));
     let seconds = |time: Option<u32>, none: &str| time.map_or(none.to_owned(), |time| time.to_string());
     found.extend(options.connect_timeout.map(|time| ("connecttimeout", seconds(time, "none"))));
     found.extend(options.alive_interval.map(|time| ("serveraliveinterval", seconds(time, "0"))));
@@ -84,6 +85,13 @@ const FILES: &[(&str, &str)] = &[
     ("jumps", "Host web1\n  ProxyJump a@bastion:2222,other\nHost *\n  ProxyJump none\n"),
     ("the first of the proxies", "Host web1\n  ProxyJump bastion\n  ProxyCommand nc %h %p\n"),
     ("no proxy first", "Host web1\n  ProxyCommand none\nHost *\n  ProxyJump bastion\n"),
+    ("no jump, and then one", "Host web1\n  ProxyJump NONE\n  ProxyJump bastion\n"),
+    (
+        "no jump, and then no command",
+        "ProxyJump none\nProxyCommand NONE\nProxyJump bastion\nProxyCommand nc %h %p\n",
+    ),
+    ("no command, and then one", "Host web1\n  ProxyCommand NONE\n  ProxyCommand nc %h %p\n"),
+    ("blanks around", "Match host = web1\n  Port 4\nMatch host= web2 user =root\n  Port 5\n"),
     ("unknown and ignored", "IgnoreUnknown Use*,Blah\nUseSomething yes\nBlah\nHost web1\n  Port 4\n"),
     (
         "what has no meaning here",
@@ -104,6 +112,12 @@ const FILES: &[(&str, &str)] = &[
     ("an unknown keyword", "Host web1\n  Prot 22\n"),
     ("no value", "Host web1\n  HostName\n"),
     ("a quote without an end", "Host web1\n  User \"x\n"),
+    ("two ports", "Host web1\n  Port 9 10\n"),
+    ("two users", "Host web1\n  User x y\n"),
+    ("a path without its quotes", "Host web1\n  IdentityFile ~/my key\n"),
+    ("two lists", "IgnoreUnknown Use* Blah\n"),
+    ("no host", "Host\n  Port 3\n"),
+    ("nothing to include", "Include\n"),
     ("no such criterion", "Match hots web1\n  Port 2\n"),
     ("a wrong flag", "Host web1\n  IdentitiesOnly perhaps\n"),
 ];
@@ -160,6 +174,21 @@ fn files_include_files() {
     };
     assert_eq!((value("web1", "port"), value("web1", "user")), ("1111".into(), "deploy".into()));
     assert_eq!(value("web2", "port"), "2222");
+    // A folder, hidden files, and two stars are as for ssh.
+    std::fs::create_dir(path("conf.d/old")).unwrap();
+    std::fs::write(path("conf.d/.1.conf.swp"), "b0VIM 8.2\n").unwrap();
+    for pattern in ["*", "**", "[!x]*", "?.conf"] {
+        std::fs::write(path("config"), format!("Include {}/conf.d/{pattern}\n", dir.path().display()))
+            .unwrap();
+        assert_eq!(
+            (value("web1", "port"), value("web2", "port")),
+            ("1111".into(), "2222".into()),
+            "{pattern}"
+        );
+        if let Some(theirs) = theirs(&path("config"), "web1") {
+            assert_eq!(of(&theirs.unwrap(), "port"), ["1111"], "{pattern}");
+        }
+    }
     // Only where the block counts that includes it.
     std::fs::write(path("config"), format!("Host web2\n  Include {}/conf.d/1.conf\n", dir.path().display()))
         .unwrap();
@@ -175,6 +204,8 @@ fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
     let file = dir.path().join("config");
     for (text, what) in [
         ("ProxyCommand nc %h %p", "ProxyCommand"),
+        ("ProxyCommand none or not", "ProxyCommand"),
+        ("CheckHostIP yes", "CheckHostIP"),
         ("Match exec true", "Match exec"),
         ("Match host web1 localnetwork 10.0.0.0/8", "Match localnetwork"),
         ("CanonicalizeHostname yes", "CanonicalizeHostname"),
@@ -185,8 +216,6 @@ fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
         ("SetEnv A=b", "SetEnv"),
         ("PubkeyAuthentication no", "PubkeyAuthentication no"),
         ("PreferredAuthentications password", "PreferredAuthentications without publickey"),
-        ("PubkeyAcceptedAlgorithms ssh-ed25519", "PubkeyAcceptedAlgorithms"),
-        ("RequiredRSASize 3072", "RequiredRSASize"),
     ] {
         std::fs::write(&file, format!("# first\n{text}\n")).unwrap();
         let why = ours(&file, "web1").unwrap_err();
@@ -203,12 +232,45 @@ fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
         "CanonicalizeHostname no",
         "ProxyCommand none",
         "PubkeyAcceptedAlgorithms +ssh-rsa",
-        "RequiredRSASize 1024",
+        "PubkeyAcceptedAlgorithms ssh-ed25519",
+        "RequiredRSASize 3072",
+        "SetEnv TERM=xterm-256color",
+        "CheckHostIP no",
         "CASignatureAlgorithms ssh-ed25519",
     ] {
         std::fs::write(&file, fine).unwrap();
         ours(&file, "web1").unwrap();
     }
+}
+
+#[test]
+fn a_command_after_no_jump_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    std::fs::write(&file, "ProxyJump none\nProxyCommand nc %h %p\n").unwrap();
+    assert!(ours(&file, "web1").unwrap_err().contains("ProxyCommand"));
+    if let Some(theirs) = theirs(&file, "web1") {
+        assert_eq!(of(&theirs.unwrap(), "proxycommand"), ["nc %h %p"]);
+    }
+}
+
+/// What Fedora and its kin set for everybody, as crypto-policies of 2024 writes it.
+#[test]
+fn the_policy_of_fedora_can_be_done() {
+    let policy = "Match final all\n\tInclude FILE\n";
+    let rules = "Ciphers aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes128-gcm@openssh.com,aes128-ctr\n\
+        MACs hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512\n\
+        GSSAPIKexAlgorithms gss-curve25519-sha256-,gss-nistp256-sha256-\n\
+        KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,diffie-hellman-group16-sha512\n\
+        PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256,ecdsa-sha2-nistp256-cert-v01@openssh.com,ssh-ed25519,ssh-ed25519-cert-v01@openssh.com,rsa-sha2-256,rsa-sha2-512\n\
+        CASignatureAlgorithms ecdsa-sha2-nistp256,ssh-ed25519,rsa-sha2-256,rsa-sha2-512\nRequiredRSASize 2048\n";
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("rules"), rules).unwrap();
+    let file = path("rules").display().to_string();
+    std::fs::write(path("config"), "Host web1\n  Port 7\n".to_owned() + &policy.replace("FILE", &file))
+        .unwrap();
+    assert_eq!(ours(&path("config"), "web1").unwrap()[2], ("port", "7".to_owned()));
 }
 
 #[test]

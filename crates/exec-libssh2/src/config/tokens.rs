@@ -61,11 +61,10 @@ fn replace(text: &str, value: impl Fn(char) -> Option<String>) -> Result<String,
             (c, false) => out.push(c),
             (_, true) => match chars.next() {
                 Some('%') => out.push('%'),
-                Some(token) => out.push_str(&value(token).ok_or_else(|| {
-                    format!(
-                        "{text:?}: the backend libssh2 does not know %{token} there; the backend openssh may"
-                    )
-                })?),
+                Some(token) => out.push_str(
+                    &value(token)
+                        .ok_or_else(|| format!("{text:?}: {}", super::cannot(&format!("%{token} there"))))?,
+                ),
                 None => return Err(format!("{text:?} ends with a single %")),
             },
         }
@@ -92,7 +91,7 @@ pub(crate) fn path(text: &str, home: &Path) -> Result<PathBuf, String> {
         Some("") => Ok(home.to_owned()),
         Some(rest) => match rest.strip_prefix('/') {
             Some(rest) => Ok(home.join(rest)),
-            None => Err(format!("{text:?}: only `~/` is known, not the home of another user")),
+            None => Err(format!("{text:?}: {}", super::cannot("the home of another user"))),
         },
     }
 }
