@@ -98,12 +98,15 @@ fn hosts(sshd: &Sshd, lines: &str) -> TestEnv {
     env
 }
 
+/// With CI=true nothing may be left out.
 fn sshd() -> Result<Sshd, String> {
     let script = program("script").and_then(|path| Command::new(path).arg("--version").output().ok());
-    if !script.is_some_and(|said| String::from_utf8_lossy(&said.stdout).contains("util-linux")) {
-        return Err("there is no `script` of util-linux".to_owned());
-    }
-    Sshd::start(&SshdSpec::default())
+    let sshd = if script.is_some_and(|said| String::from_utf8_lossy(&said.stdout).contains("util-linux")) {
+        Sshd::start(&SshdSpec::default())
+    } else {
+        Err("there is no `script` of util-linux".to_owned())
+    };
+    if std::env::var("CI").as_deref() == Ok("true") { Ok(sshd.unwrap()) } else { sshd }
 }
 
 #[test]
