@@ -96,7 +96,7 @@ pub fn all() -> Vec<Case> {
             Trust => key_of_the_agent rsa_key_of_the_agent certificate_of_the_agent certificate_whose_key_is_in_the_agent;
         }
         keys {
-            Trust => rsa_keys_by_sha2 key_files_of_every_format second_factor_is_told key_that_others_may_read;
+            Trust => rsa_keys_by_sha2 key_files_of_every_format second_factor_is_told two_keys_are_wanted key_that_others_may_read;
             SshConfig => keys_that_the_config_does_not_allow;
             TwoUsers => two_users_of_one_host;
             Passphrase => encrypted_files_of_every_format encrypted_key_of_the_config

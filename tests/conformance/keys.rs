@@ -118,6 +118,14 @@ pub async fn second_factor_is_told(bench: Bench) {
     }
 }
 
+pub async fn two_keys_are_wanted(bench: Bench) {
+    // A question in between would be one try too many.
+    let config = "MaxAuthTries 1\nAuthenticationMethods publickey,publickey\n";
+    let mut host = bench.host_with(&SshdSpec { config: config.into(), ..SshdSpec::default() });
+    host.access.identity = vec![host.sshd().identity(), host.sshd().identity_in("ecdsa", FORMATS[0], "")];
+    accepted(&host).await;
+}
+
 pub async fn key_that_others_may_read(bench: Bench) {
     use std::os::unix::fs::PermissionsExt as _;
     let mut host = bench.host();

@@ -1,8 +1,10 @@
 //! Which keys may be used at all: `PubkeyAcceptedAlgorithms` and `RequiredRSASize` of ssh_config. Fedora and its kin set both
 //! for every host.
 
+use std::path::PathBuf;
+
 use crate::config::pattern;
-use crate::keys::string;
+use crate::keys::{self, Key, string};
 
 /// The bits that ssh asks of an RSA key where nobody says more; it never takes fewer.
 const RSA_MIN: u32 = 1024;
@@ -42,6 +44,18 @@ impl Accept {
             return Some(format!("PubkeyAcceptedAlgorithms of your ssh_config does not allow {name}"));
         }
         self.too_small(blob)
+    }
+
+    /// Why we may log in neither with a key nor with a certificate of it: one of those, else the one that lies beside it.
+    pub(crate) fn refuses_key(&self, key: &Key, certificates: &[PathBuf]) -> Option<String> {
+        let public = key.public.as_ref().and_then(|public| public.to_bytes().ok());
+        let why = self.refuses(public.as_deref().unwrap_or_default())?;
+        let beside = Some(keys::certificate_beside(&key.path)).filter(|_| certificates.is_empty());
+        let allowed = certificates.iter().chain(&beside).any(|path| {
+            let certificate = keys::certificate_of(key, path).and_then(|text| keys::bytes_of(&text));
+            certificate.is_some_and(|blob| self.refuses(&blob).is_none())
+        });
+        (!allowed).then_some(why)
     }
 
     fn allows(&self, name: &str) -> bool {

@@ -9,7 +9,7 @@ use ssh2::Agent;
 use uphaul_core::ports::{ExecError, ExecErrorKind};
 
 use crate::agent::{Front, Why};
-use crate::keys::{self, Key};
+use crate::keys::{self, Key, Material};
 use crate::lend::Lent;
 use crate::link::{Caller, Halt, Link, code, is_disconnect};
 use crate::route::Hop;
@@ -53,8 +53,8 @@ pub(crate) struct Login<'a> {
     offered: Vec<String>,
     /// What could not be offered or used, and why.
     notes: Vec<String>,
-    /// A key was taken, and does not suffice: what else the server asks for.
-    wants: Option<String>,
+    /// The first key whose signature the server took, and which did not let us in.
+    not_enough: Option<String>,
 }
 
 /// Logs in.
@@ -66,7 +66,7 @@ pub(crate) fn login(
     until: Instant,
 ) -> Result<(), Refusal> {
     let (offered, notes) = (Vec::new(), Vec::new());
-    Login { settings, hop, link, caller, until, offered, notes, wants: None }.run()
+    Login { settings, hop, link, caller, until, offered, notes, not_enough: None }.run()
 }
 
 impl Login<'_> {
@@ -99,16 +99,11 @@ impl Login<'_> {
             if done {
                 return Ok(());
             }
-            if let Some(wants) = &self.wants {
-                let key = self.offered.last().map_or("a key", String::as_str);
-                let why = format!(
-                    "it accepted {key}, and wants {wants} as well (its AuthenticationMethods). Uphaul logs in by keys \
-                     alone: let this user in without the second factor"
-                );
-                return Err(self.refused(&why));
-            }
         }
-        Err(self.none_accepted())
+        match self.not_enough.take() {
+            Some(key) => Err(self.further(&key)?),
+            None => Err(self.none_accepted()),
+        }
     }
 
     /// The agent, asked for its keys. One that does not answer is passed over, for the right key may be in a file.
@@ -171,7 +166,8 @@ impl Login<'_> {
             }
         }
         for ((file, certificate), wanted) in files.into_iter().zip(&wanted) {
-            if let Some(why) = self.hop.accept.refuses(wanted) {
+            let exposed = matches!(file.material, Material::Exposed);
+            if let Some(why) = self.hop.accept.refuses(wanted).filter(|_| !exposed) {
                 self.notes.push(format!("{}: {why}", file.path.display()));
             } else if !blobs.contains(&wanted.as_slice()) {
                 offers.push(Offer::File(Box::new(file), certificate));
@@ -238,7 +234,9 @@ impl Login<'_> {
         };
         if is_disconnect(&error) {
             // The word of the server that goes with it does not reach us.
-            return Err(if self.offered.len() > 1 {
+            return Err(if let Some(key) = self.not_enough.take() {
+                self.closed_after(&key)
+            } else if self.offered.len() > 1 {
                 let count = self.offered.len();
                 self.refused(&format!(
                     "it closed the connection at the key number {count}, most likely as too many (its MaxAuthTries). \
@@ -252,7 +250,7 @@ impl Login<'_> {
         Ok(match code(&error) {
             libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => Verdict::No,
             libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if !error.message().contains("Callback") => {
-                self.look_further()?;
+                self.not_enough = self.not_enough.take().or_else(|| self.offered.last().cloned());
                 Verdict::No
             }
             _ => Verdict::Unsigned(error.message().to_owned()),
@@ -260,18 +258,30 @@ impl Login<'_> {
     }
 
     /// libssh2 does not tell a signature that is not accepted from one that is not enough; what the server still takes does.
-    fn look_further(&mut self) -> Result<(), Refusal> {
+    /// It is asked last: it counts the question as a try.
+    fn further(&mut self, key: &str) -> Result<Refusal, Refusal> {
         let user = self.hop.user.clone();
         let ways =
             self.link.call(self.caller, self.until, |session| session.auth_methods(&user).map(str::to_owned));
         match ways {
-            Ok(ways) if ways.split(',').any(|way| way == "publickey") => {}
-            Ok(ways) => self.wants = Some(ways.replace(',', " or ")),
-            // If the connection is gone, the next key tells.
-            Err(Halt::Failed(_)) => {}
-            Err(halt) => return Err(Refusal::Halt(halt)),
+            Ok(ways) if ways.split(',').any(|way| way == "publickey") => Ok(self.none_accepted()),
+            Ok(ways) => Ok(self.refused(&format!(
+                "it accepted {key}, and wants {} as well (its AuthenticationMethods). Uphaul logs in by keys alone: let \
+                 this user in without the second factor",
+                ways.replace(',', " or ")
+            ))),
+            Err(Halt::Failed(error)) if is_disconnect(&error) => Ok(self.closed_after(key)),
+            Err(Halt::Failed(_)) => Ok(self.none_accepted()),
+            Err(halt) => Err(Refusal::Halt(halt)),
         }
-        Ok(())
+    }
+
+    fn closed_after(&self, key: &str) -> Refusal {
+        self.refused(&format!(
+            "it would take {key}, did not let us in by it, and closed the connection: it wants something else as well \
+             (its AuthenticationMethods), or counted too many tries (its MaxAuthTries). Name the right keys alone in \
+             `executor.libssh2.identity`"
+        ))
     }
 
     fn none_accepted(&self) -> Refusal {

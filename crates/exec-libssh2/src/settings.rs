@@ -104,7 +104,9 @@ impl Settings {
     pub(crate) fn ask_for_named(&self, hops: &[Hop], ask: crate::Ask<'_>) -> Result<(), ExecError> {
         for hop in hops {
             for identity in hop.identity.iter().filter(|identity| identity.named) {
-                if let Ok(Some(key)) = keys::read(&identity.path) {
+                if let Ok(Some(key)) = keys::read(&identity.path)
+                    && hop.accept.refuses_key(&key, &hop.certificate).is_none()
+                {
                     self.ask_for(&key, hop.agent.as_deref(), ask)?;
                 }
             }

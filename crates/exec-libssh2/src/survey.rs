@@ -33,8 +33,8 @@ pub(crate) struct Survey<'a> {
     settings: &'a Settings,
     remarks: Vec<Remark>,
     agents: BTreeMap<PathBuf, Result<Vec<Vec<u8>>, String>>,
-    /// By file, agent, and what is asked of it.
-    keys: BTreeMap<(PathBuf, Option<PathBuf>, Accept), Found>,
+    /// By file, agent, what is asked of it, and certificates.
+    keys: BTreeMap<(PathBuf, Option<PathBuf>, Accept, Vec<PathBuf>), Found>,
 }
 
 /// What was found of a key.
@@ -85,9 +85,10 @@ impl<'a> Survey<'a> {
         let held = held.and_then(Result::ok).unwrap_or_default();
         let mut usable = !hop.identities_only && held.iter().any(|key| hop.accept.refuses(key).is_none());
         for identity in &hop.identity {
-            let key = (identity.path.clone(), hop.agent.clone(), hop.accept.clone());
+            let certificates = hop.certificate.clone();
+            let key = (identity.path.clone(), hop.agent.clone(), hop.accept.clone(), certificates);
             let known = self.keys.get(&key).cloned();
-            let found = known.unwrap_or_else(|| self.key(&identity.path, identity.named, &held, &hop.accept));
+            let found = known.unwrap_or_else(|| self.key(&identity.path, identity.named, &held, hop));
             self.keys.insert(key, found.clone());
             usable |= matches!(found, Found::Good | Found::Closed(_));
             if let Found::Closed(why) | Found::Bad(why) = found {
@@ -109,7 +110,7 @@ impl<'a> Survey<'a> {
         self.agents.entry(path.to_owned()).or_insert_with(ask).clone()
     }
 
-    fn key(&self, path: &Path, named: bool, held: &[Vec<u8>], accept: &Accept) -> Found {
+    fn key(&self, path: &Path, named: bool, held: &[Vec<u8>], hop: &Hop) -> Found {
         let shown = path.display();
         let key = match keys::read(path) {
             Ok(Some(key)) => key,
@@ -118,10 +119,13 @@ impl<'a> Survey<'a> {
             Err(why) => return Found::Bad(why),
         };
         let public = key.public.as_ref().and_then(|public| public.to_bytes().ok());
-        if let Some(why) = accept.refuses(public.as_deref().unwrap_or_default()) {
+        let in_agent = public.is_some_and(|public| held.contains(&public));
+        if matches!(key.material, Material::Exposed) && !in_agent {
+            return Found::Bad(keys::exposed(path));
+        }
+        if let Some(why) = hop.accept.refuses_key(&key, &hop.certificate) {
             return Found::Bad(format!("the key {shown} is not used: {why}"));
         }
-        let in_agent = public.is_some_and(|public| held.contains(&public));
         match &key.material {
             Material::Hardware => Found::Bad(format!(
                 "the key {shown} is a hardware key, which only the backend openssh can use"

@@ -46,6 +46,34 @@ fn what_stands_in_the_way_is_told_once_for_all_hosts() {
 }
 
 #[test]
+fn what_the_config_allows_decides_about_keys_and_certificates() {
+    let made = tempfile::tempdir().unwrap();
+    let path = |name: &str| made.path().join(name);
+    let keygen = |args: &[&str]| {
+        let mut keygen = std::process::Command::new("ssh-keygen");
+        keygen.args(["-q"]).args(args).current_dir(&made).status().is_ok_and(|status| status.success())
+    };
+    if !keygen(&["-t", "ed25519", "-N", "", "-f", "ca"]) {
+        return println!("SKIPPED: there is no ssh-keygen");
+    }
+    assert!(keygen(&["-t", "ecdsa", "-m", "PEM", "-N", "", "-f", "id"]));
+    let known = format!("web1,web2 {KEY}\n");
+    let with = |line: &str| found(&known, &format!("IdentityFile {}\n{line}\n", path("id").display()));
+    assert!(with("PubkeyAcceptedAlgorithms ecdsa-*").is_empty());
+    let certificates_alone = "PubkeyAcceptedAlgorithms *-cert-v01@openssh.com";
+    let told = with(certificates_alone);
+    assert!(told[0].ends_with("does not allow ecdsa-sha2-nistp256") && told.len() == 2, "{told:?}");
+    assert!(keygen(&["-s", "ca", "-I", "me", "id.pub"]));
+    assert!(with(certificates_alone).is_empty());
+    // Who may read it counts first: nothing else can be done about it.
+    std::fs::remove_file(path("id.pub")).unwrap();
+    assert!(with("RequiredRSASize 2048")[0].contains("its kind cannot be told"));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(path("id"), mode).unwrap();
+    assert!(with("RequiredRSASize 2048")[0].contains("`chmod 600 "));
+}
+
+#[test]
 fn what_cannot_be_done_is_grave_and_each_jump_host_is_looked_at() {
     let all = found("", "Host web2\nProxyCommand nc %h %p\nHost web1\nProxyJump bastion\n");
     let grave: Vec<_> = all.iter().filter(|told| told.contains(" !: ")).collect();

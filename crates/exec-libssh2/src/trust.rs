@@ -93,7 +93,7 @@ impl Known {
         let name = hop.known_name();
         match self.authority() {
             Some(line) => Err(format!("the key of {name} cannot be checked: {}", by_authority(line))),
-            None if hop.accept_new => Ok(None),
+            None if hop.accept_new && hop.add_to.is_some() => Ok(None),
             None => {
                 let file = hop.own_known_hosts();
                 Ok(Some(format!("no key of {name} is known ({file}), and an unknown one is refused")))

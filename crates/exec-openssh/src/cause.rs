@@ -253,6 +253,10 @@ fn auth(log: &Log, label: &str) -> String {
     if let Some(at) = log.between("Authenticating to ", " as ").filter(|_| log.proxied) {
         let _ = write!(text, " (at {at}, with a jump host in the way)");
     }
+    let exposed = log.between("for '", "' are too open");
+    let not_used = |file: &str| {
+        format!("the key {file} is not used, since others than you may read it: `chmod 600 {file}`")
+    };
     if log.line("with partial success").is_some() {
         let wants = log.lines.iter().rev().find_map(|line| line.split_once("that can continue: "));
         let wants = wants.map_or("more", |(_, ways)| ways.trim()).replace(',', " or ");
@@ -262,11 +266,8 @@ fn auth(log: &Log, label: &str) -> String {
             ": it accepted {key}, and wants {wants} as well (its AuthenticationMethods). Uphaul logs in by keys alone: \
              let this user in without the second factor"
         );
-    } else if let Some(file) = log.between("for '", "' are too open") {
-        let _ = write!(
-            text,
-            ": the key {file} is not used, since others than you may read it: `chmod 600 {file}`"
-        );
+    } else if let Some(file) = exposed.filter(|_| offered.is_empty() || !accepted.is_empty()) {
+        let _ = write!(text, ": {}", not_used(file));
     } else if let Some(key) = accepted.first() {
         let file = key.split(' ').next().unwrap_or_default();
         let _ = write!(
@@ -286,6 +287,9 @@ fn auth(log: &Log, label: &str) -> String {
              name the right key in `executor.openssh.identity`",
             offered.join(", ")
         );
+        if let Some(file) = exposed {
+            let _ = write!(text, "; {}", not_used(file));
+        }
     }
     let _ = write!(text, " (ssh said: {})", log.said());
     text

@@ -102,8 +102,8 @@ fn system(folder: &Path) -> String {
     let anew = |line: &str| {
         let mut words = line.split([' ', '\t', '=']).filter(|word| !word.is_empty());
         // One with quotes is left as it is.
-        let keyword =
-            words.next().filter(|word| word.eq_ignore_ascii_case("include") && !line.contains('"'))?;
+        let plain = !line.contains(['"', '\'', '\\']);
+        let keyword = words.next().filter(|word| word.eq_ignore_ascii_case("include") && plain)?;
         let files: Vec<&str> = words.take_while(|word| !word.starts_with('#')).collect();
         let absolute = |word: &&str| match relative(word) {
             true => folder.join(word).display().to_string(),

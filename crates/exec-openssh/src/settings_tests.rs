@@ -51,9 +51,9 @@ fn what_the_systems_file_includes_is_where_it_lies() {
         std::fs::write(dir.path().join("ssh_config"), text).unwrap();
         system(dir.path()).replace(&folder, "DIR")
     };
-    for plain in
-        ["", "Port 1\n", "# Include more\n", "Include /a/*.conf\n", "Include \"a b\"\n", "Include ~/x\n"]
-    {
+    let quoted = ["Include \"/a b\"\n", "Include '/a/b'\n", "Include a\\ b\n"];
+    let absolute = ["", "Port 1\n", "# Include more\n", "Include /a/*.conf\n", "Include ~/x\n"];
+    for plain in quoted.iter().chain(&absolute) {
         assert_eq!(of(plain), "Include DIR/ssh_config\n", "{plain}");
     }
     let text = "Host a\n  include = more.conf /b d/*.conf # of mine\nInclude ~/x\nHost *\n  Port 2\n";

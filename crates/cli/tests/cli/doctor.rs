@@ -158,6 +158,11 @@ fn what_libssh2_could_not_do_for_the_hosts_of_another() {
     let told = about_it();
     assert!(told.contains("! web-2, web-3: ") && told.contains("cannot do ProxyCommand"), "{told}");
     assert!(!told.contains("web-1") && !told.contains("no key"), "{told}");
+    // Also where a rule names it and no host is given to it: openssh reaches these.
+    let rule = "[[default.executor.rules]]\nmatch = \"tier=edge\"\nbackend = \"libssh2\"\n";
+    env.file("uphaul.toml", &format!("{SERVICE}{table}{rule}"));
+    let told = about_it();
+    assert!(told.contains("! web-2, web-3: ") && !told.contains('✗'), "{told}");
 }
 
 #[test]

@@ -132,9 +132,9 @@ impl Reading<'_> {
             let expanded = tokens::path(arg, &self.files.home).map_err(told)?;
             let wanted = folder.join(expanded);
             let wanted = wanted.to_str().ok_or_else(|| told("a name that is not UTF-8".into()))?;
-            let found = glob::glob_with(&plain_stars(wanted), AS_A_SHELL);
-            let found = found.map_err(|error| told(format!("{arg:?}: {error}")))?;
-            for file in found.flatten() {
+            let found = glob::glob_with(&as_a_shell(wanted), AS_A_SHELL)
+                .or_else(|_| glob::glob(&glob::Pattern::escape(wanted)));
+            for file in found.into_iter().flatten().flatten() {
                 self.file(&file, folder, false, true, depth + 1)?;
             }
         }
@@ -147,6 +147,10 @@ impl Reading<'_> {
         let mut met = true;
         let mut any = false;
         while let Some(word) = args.next() {
+            // As in `Match final = host web1`.
+            if any && word == "=" {
+                continue;
+            }
             any = true;
             let (not, criterion) = word.strip_prefix('!').map_or((false, word.as_str()), |rest| (true, rest));
             // `host=web*` is one word as well, and there may be blanks around.
@@ -202,11 +206,16 @@ const AS_A_SHELL: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// Several stars are one, as in a shell; the crate has a meaning of its own for two.
-fn plain_stars(pattern: &str) -> String {
-    let mut text = pattern.to_owned();
-    while text.contains("**") {
-        text = text.replace("**", "*");
+/// A pattern of a shell as one of the crate, which has a meaning of its own for two stars, and none for `\\`.
+fn as_a_shell(pattern: &str) -> String {
+    let mut text = String::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => text.extend(chars.next().map(|c| glob::Pattern::escape(c.encode_utf8(&mut [0; 4])))),
+            '*' if text.ends_with('*') => {}
+            c => text.push(c),
+        }
     }
     text
 }

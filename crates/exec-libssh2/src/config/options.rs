@@ -1,5 +1,7 @@
 //! What a keyword of ssh_config sets. The first value counts, except where values are gathered.
 
+use std::collections::BTreeSet;
+
 use crate::dial::Family;
 
 use super::pattern;
@@ -40,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) alive_count: Option<u32>,
     /// `StrictHostKeyChecking` is `yes`. The other values are laxer than what Uphaul does, or ask somebody.
     pub(crate) strict: Option<bool>,
+    /// Keywords that are not kept above, and of which a value was harmless: the first one counts.
+    pub(crate) harmless: BTreeSet<String>,
 }
 
 /// What came of a line.
@@ -199,8 +203,8 @@ impl Options {
             "identitiesonly" => set(&mut self.identities_only, flag(first)),
             "identityagent" => set(&mut self.identity_agent, Ok(text())),
             "proxyjump" => set(&mut self.jump, Ok(text())),
-            "userknownhostsfile" => set(&mut self.known_hosts, Ok(line.args.clone())),
-            "globalknownhostsfile" => set(&mut self.global_known_hosts, Ok(line.args.clone())),
+            "userknownhostsfile" => set(&mut self.known_hosts, files(&line.args)),
+            "globalknownhostsfile" => set(&mut self.global_known_hosts, files(&line.args)),
             "hostkeyalias" => set(&mut self.host_key_alias, Ok(text())),
             "hashknownhosts" => set(&mut self.hash_known_hosts, flag(first)),
             "addressfamily" => set(&mut self.family, family(first)),
@@ -216,7 +220,14 @@ impl Options {
             "serveralivecountmax" => set(&mut self.alive_count, number(first)),
             "stricthostkeychecking" => set(&mut self.strict, strict(first)),
             "proxycommand" => self.proxy_command(&line.args),
-            keyword => self.other(keyword, first, &line.args),
+            keyword if self.harmless.contains(keyword) => Applied::Done,
+            keyword => {
+                let applied = self.other(keyword, first, &line.args);
+                if applied == Applied::Done {
+                    self.harmless.insert(keyword.to_owned());
+                }
+                applied
+            }
         }
     }
 
@@ -285,6 +296,13 @@ fn gather(place: &mut Vec<String>, value: String) -> Applied {
         place.push(value);
     }
     Applied::Done
+}
+
+fn files(words: &[String]) -> Result<Vec<String>, String> {
+    if words.len() > 1 && words.iter().any(|word| word.eq_ignore_ascii_case("none")) {
+        return Err("none stands beside other files".into());
+    }
+    Ok(words.to_vec())
 }
 
 fn flag(text: &str) -> Result<bool, String> {

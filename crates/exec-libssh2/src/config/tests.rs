@@ -112,6 +112,8 @@ const FILES: &[(&str, &str)] = &[
     ("an unknown keyword", "Host web1\n  Prot 22\n"),
     ("no value", "Host web1\n  HostName\n"),
     ("a quote without an end", "Host web1\n  User \"x\n"),
+    ("an equals sign after a word alone", "Match final = host web1\n  Port 5\nMatch all\n  User x\n"),
+    ("none and a file", "UserKnownHostsFile none /x\n"),
     ("two ports", "Host web1\n  Port 9 10\n"),
     ("two users", "Host web1\n  User x y\n"),
     ("a path without its quotes", "Host web1\n  IdentityFile ~/my key\n"),
@@ -177,16 +179,20 @@ fn files_include_files() {
     // A folder, hidden files, and two stars are as for ssh.
     std::fs::create_dir(path("conf.d/old")).unwrap();
     std::fs::write(path("conf.d/.1.conf.swp"), "b0VIM 8.2\n").unwrap();
-    for pattern in ["*", "**", "[!x]*", "?.conf"] {
+    for (pattern, port) in [
+        ("*", "1111"),
+        ("**", "1111"),
+        ("[!x]*", "1111"),
+        ("?.conf", "1111"),
+        ("1\\.conf", "1111"),
+        ("1.con[f]", "1111"),
+        ("1[", "22"),
+    ] {
         std::fs::write(path("config"), format!("Include {}/conf.d/{pattern}\n", dir.path().display()))
             .unwrap();
-        assert_eq!(
-            (value("web1", "port"), value("web2", "port")),
-            ("1111".into(), "2222".into()),
-            "{pattern}"
-        );
+        assert_eq!(value("web1", "port"), port, "{pattern}");
         if let Some(theirs) = theirs(&path("config"), "web1") {
-            assert_eq!(of(&theirs.unwrap(), "port"), ["1111"], "{pattern}");
+            assert_eq!(of(&theirs.unwrap(), "port"), [port], "{pattern}");
         }
     }
     // Only where the block counts that includes it.
@@ -235,7 +241,9 @@ fn what_cannot_be_done_names_its_line_and_the_backend_that_can() {
         "PubkeyAcceptedAlgorithms ssh-ed25519",
         "RequiredRSASize 3072",
         "SetEnv TERM=xterm-256color",
-        "CheckHostIP no",
+        "CheckHostIP no\nCheckHostIP yes",
+        "PubkeyAuthentication yes\nPubkeyAuthentication no",
+        "SetEnv TERM=x\nSetEnv A=b",
         "CASignatureAlgorithms ssh-ed25519",
     ] {
         std::fs::write(&file, fine).unwrap();

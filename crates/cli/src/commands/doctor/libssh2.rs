@@ -45,18 +45,20 @@ pub(super) fn look(config: Option<&Config>, hosts: &[Host]) -> Vec<Finding> {
     findings
 }
 
-/// What it could not do for the hosts that others have, should it get them; without a host, for one that nobody knows.
+/// What it could not do for the hosts of ssh, should it get them, which is only worth knowing; without a host, for one that
+/// nobody knows.
 fn could_not(executor: &Libssh2Executor, config: &Config, hosts: &[Host]) -> Vec<Finding> {
-    let mut targets: Vec<_> = hosts.iter().map(|host| engine::target(config, host)).collect();
-    let invented = targets.is_empty();
-    if let (true, Ok(name)) = (invented, "any-host".parse::<HostName>()) {
+    let of_ssh = hosts.iter().filter(|host| config.backend_of(host).backend == Backend::Openssh);
+    let mut targets: Vec<_> = of_ssh.map(|host| engine::target(config, host)).collect();
+    if let (true, Ok(name)) = (hosts.is_empty(), "any-host".parse::<HostName>()) {
         let address = name.to_string();
         let connect_timeout = std::time::Duration::from_secs(1);
         targets.push(Target { name, address, port: None, user: None, host_key: None, connect_timeout });
     }
     let grave: Vec<_> = executor.survey(&targets).into_iter().filter(|remark| remark.grave).collect();
     let more = grave.len().saturating_sub(OTHERS_TOLD);
-    let mut findings: Vec<_> = grave.into_iter().take(OTHERS_TOLD).map(finding).collect();
+    let told = |remark: Remark| Finding::note(format!("{}: {}", named(&remark.hosts), remark.what));
+    let mut findings: Vec<_> = grave.into_iter().take(OTHERS_TOLD).map(told).collect();
     if more > 0 {
         findings.push(Finding::note(format!("and {more} more")));
     }
