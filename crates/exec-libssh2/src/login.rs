@@ -285,19 +285,22 @@ impl Login<'_> {
     }
 
     fn none_accepted(&self) -> Refusal {
-        let why = if self.offered.is_empty() {
-            "there was no key to offer. Name one in `executor.libssh2.identity`, in your ssh_config, or add it to the \
-             agent (`ssh-add`)"
-                .to_owned()
-        } else {
-            format!(
-                "it accepts none of the keys offered: {}. Add the public half to {}'s .ssh/authorized_keys there, or \
-                 name the right key in `executor.libssh2.identity`",
-                self.offered.join(", "),
-                self.hop.user
-            )
-        };
-        self.refused(&(why + &self.noted()))
+        if self.offered.is_empty() {
+            // What could not be offered is the reason here.
+            let notes =
+                if self.notes.is_empty() { String::new() } else { format!(": {}", self.notes.join("; ")) };
+            return self.refused(&format!(
+                "there was no key to offer{notes}. Name one in `executor.libssh2.identity`, in your ssh_config, or add it \
+                 to the agent (`ssh-add`)"
+            ));
+        }
+        self.refused(&format!(
+            "it accepts none of the keys offered: {}. Add the public half to {}'s .ssh/authorized_keys there, or name the \
+             right key in `executor.libssh2.identity`{}",
+            self.offered.join(", "),
+            self.hop.user,
+            self.noted()
+        ))
     }
 
     fn noted(&self) -> String {

@@ -135,12 +135,19 @@ fn code(kind: ExecErrorKind) -> &'static str {
     }
 }
 
+/// How a person logs in.
+fn by_hand(host: &Host) -> String {
+    let port = host.port.map_or_else(String::new, |port| format!("-p {port} "));
+    let user = host.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
+    format!("ssh {port}{user}{}", host.address)
+}
+
 fn fix(kind: ExecErrorKind, host: &Host) -> String {
     match kind {
         ExecErrorKind::Connect | ExecErrorKind::Lost | ExecErrorKind::Timeout => {
-            format!("try it by hand: ssh {}", host.address)
+            format!("try it by hand: {}", by_hand(host))
         }
-        ExecErrorKind::Auth => format!("check the user and the key: ssh {}", host.address),
+        ExecErrorKind::Auth => format!("check the user and the key: {}", by_hand(host)),
         ExecErrorKind::HostKey => "compare the key with the host's own, then mend known_hosts".into(),
         ExecErrorKind::Local => "mend it on this machine".into(),
     }

@@ -262,7 +262,7 @@ fn a_command_after_no_jump_counts() {
     }
 }
 
-/// What Fedora and its kin set for everybody, as crypto-policies of 2024 writes it.
+/// What Fedora and its kin set for everybody, in the form that its crypto-policies have, with the keyword of the older ones too.
 #[test]
 fn the_policy_of_fedora_can_be_done() {
     let policy = "Match final all\n\tInclude FILE\n";
@@ -274,11 +274,21 @@ fn the_policy_of_fedora_can_be_done() {
         CASignatureAlgorithms ecdsa-sha2-nistp256,ssh-ed25519,rsa-sha2-256,rsa-sha2-512\nRequiredRSASize 2048\n";
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    std::fs::write(path("rules"), rules).unwrap();
     let file = path("rules").display().to_string();
     std::fs::write(path("config"), "Host web1\n  Port 7\n".to_owned() + &policy.replace("FILE", &file))
         .unwrap();
-    assert_eq!(ours(&path("config"), "web1").unwrap()[2], ("port", "7".to_owned()));
+    for keyword in ["PubkeyAcceptedAlgorithms", "PubkeyAcceptedKeyTypes"] {
+        std::fs::write(path("rules"), rules.replace("PubkeyAcceptedAlgorithms", keyword)).unwrap();
+        let files = Files {
+            own: Some(path("config")),
+            home: dir.path().into(),
+            system: dir.path().into(),
+            local_user: "me".into(),
+        };
+        let options = read(&files, "web1", Options::default()).unwrap();
+        assert_eq!((options.port, options.rsa_min), (Some(7), Some(2048)));
+        assert!(options.accepted.unwrap().ends_with("rsa-sha2-256,rsa-sha2-512"), "{keyword}");
+    }
 }
 
 #[test]
