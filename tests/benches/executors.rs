@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use uphaul_core::ports::{RemoteCommand, RemoteExecutor, Target};
 use uphaul_exec_libssh2::{Libssh2Config, Libssh2Executor};
 use uphaul_exec_openssh::{OpensshConfig, OpensshExecutor};
+use uphaul_tests::cost;
 use uphaul_tests::sshd::{Sshd, SshdSpec, user};
 
 const HOSTS: usize = 20;
@@ -129,7 +130,8 @@ fn child(what: &str, folder: &str, ports: &[u16]) {
     }
     let took = began.elapsed();
     while matches!(rustix::process::wait(rustix::process::WaitOptions::empty()), Ok(Some(_))) {}
-    println!("{}\n{:.1?}", spent_ms() / (ports.len() * ROUNDS) as f64, took / ROUNDS as u32);
+    let (own, children) = cost::spent_ms();
+    println!("{}\n{:.1?}", (own + children) / (ports.len() * ROUNDS) as f64, took / ROUNDS as u32);
 }
 
 async fn update(executor: &Arc<dyn RemoteExecutor>, port: u16) {
@@ -214,22 +216,8 @@ async fn flood(executor: &Arc<dyn RemoteExecutor>, port: u16) {
     session.close().await.expect("closes");
 }
 
-/// The most memory that this process ever had resident.
 fn peak_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("a /proc");
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    peak.expect("a peak") / 1000.0
-}
-
-/// What this process and the children that have ended had of the processor, in milliseconds.
-fn spent_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("a /proc");
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    // After the name and the letter of its state.
-    let fields: Vec<f64> = after.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-    fields[10..14].iter().sum::<f64>() * 10.0
+    cost::peak("self") as f64 / 1e6
 }
 
 fn command() -> RemoteCommand {

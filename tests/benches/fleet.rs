@@ -53,13 +53,11 @@ async fn main() {
             .await;
     let took = began.elapsed();
     let transitions: u32 = ends.into_iter().map(|(host, end)| transitions_of(&host, end)).sum();
-    let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = peak.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: not known here");
     let each_second = f64::from(transitions) / took.as_secs_f64();
     println!(
         "{HOSTS} hosts, {PARALLEL} at once: {took:.1?}, {transitions} transitions, {each_second:.0} a second"
     );
-    println!("peak memory {}", peak.trim_start_matches("VmHWM:").trim());
+    println!("peak memory {:.1} MB", uphaul_tests::cost::peak("self") as f64 / 1e6);
 }
 
 fn new_host(name: &HostName) -> NewHost {

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use tokio::process::Command;
+use uphaul_tests::cost::peak;
 
 use crate::acts::ends;
 use crate::bench::{Backend, Bench, sh};
@@ -53,7 +54,7 @@ pub async fn child(bench: Bench, which: &str) {
     let mut session = host.connect().await;
     // What is used for the first time is not growth.
     session.run(&sh("seq 1 1000; seq 1 1000 >&2")).await.unwrap();
-    let before = peak();
+    let before = peak("self");
     let megabytes = if which == "both" { 50 } else { 100 };
     let out = format!("head -c {megabytes}000000 /dev/zero");
     let script = match which {
@@ -68,12 +69,5 @@ pub async fn child(bench: Bench, which: &str) {
     let total = |captured: &uphaul_core::ports::Captured| captured.bytes.len() as u64 + captured.dropped;
     assert_eq!(total(&output.stdout) + total(&output.stderr), 100 * MB);
     session.close().await.unwrap();
-    println!("{} {}", peak() - before, peak());
-}
-
-/// The most memory that this process ever had resident, in bytes.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    println!("{} {}", peak("self") - before, peak("self"));
 }

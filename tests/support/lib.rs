@@ -1,5 +1,6 @@
 //! What the tests of the whole share.
 
+pub mod cost;
 pub mod daemon;
 pub mod faults;
 pub mod hostile;

@@ -13,33 +13,21 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
+use uphaul_tests::cost;
 use uphaul_tests::lab::{self, Host, HostSpec, Origin, Release};
 
 const HOSTS: usize = 20;
 /// How many versions each executor updates all hosts to.
 const ROUNDS: usize = 3;
 
-const CONFIG: &str = r#"
-[default.database]
-url = "sqlite:uphaul.db"
-[default.executor.openssh]
-config = "ssh_config"
-known_hosts = "known_hosts"
-[default.executor.libssh2]
-config = "ssh_config"
-known_hosts = "known_hosts"
-[default.service]
-path = "/srv/app"
-unit = "app.service"
-install = "bun install"
-[default.service.health]
-http = "http://{address}:3000/health"
-[default.timeouts]
-connect = "60s"
-install = "300s"
-verify = "120s"
-healthy = "2s"
-"#;
+/// That of the scenarios on real hosts.
+const CONFIG: &str = include_str!("../tests/hosts/uphaul.toml");
+/// For the times of those, all at once are too many here.
+const TIMES: [(&str, &str); 3] = [
+    ("UPHAUL_TIMEOUTS__CONNECT", "60s"),
+    ("UPHAUL_TIMEOUTS__INSTALL", "300s"),
+    ("UPHAUL_TIMEOUTS__VERIFY", "120s"),
+];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -61,7 +49,7 @@ fn main() {
     for (name, text) in [
         ("ssh_config", all(Host::ssh_config)),
         ("known_hosts", all(Host::known_hosts)),
-        ("uphaul.toml", CONFIG.to_owned()),
+        ("uphaul.toml", CONFIG.replace("BACKEND", "openssh")),
     ] {
         std::fs::write(dir.path().join(name), text).expect("a file");
     }
@@ -93,18 +81,9 @@ fn spent(dir: &Path, args: &[&str]) -> f64 {
 fn child(dir: &Path, args: &[String]) {
     set_child_subreaper(Some(getpid())).expect("may have the orphans");
     let mut uphaul = Command::new(env!("CARGO_BIN_EXE_uphaul"));
-    uphaul.args(args).current_dir(dir).env("HOME", dir).stdin(Stdio::null());
+    uphaul.args(args).current_dir(dir).env("HOME", dir).envs(TIMES).stdin(Stdio::null());
     let output = uphaul.output().expect("uphaul runs");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     while matches!(wait(WaitOptions::empty()), Ok(Some(_))) {}
-    println!("{}", children_ms());
-}
-
-/// What children that have ended had of the processor, in milliseconds.
-fn children_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("a /proc");
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    // After the name and the letter of its state; in steps of 10 ms.
-    let fields: Vec<f64> = after.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-    fields[12..14].iter().sum::<f64>() * 10.0
+    println!("{}", cost::spent_ms().1);
 }

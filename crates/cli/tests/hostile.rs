@@ -256,11 +256,9 @@ async fn no_host_fills_the_memory() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         assert!(flooded.exists(), "{name}: not all of it was read");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let peak = uphaul_tests::cost::peak(&child.id().to_string());
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
         println!("{name}: at most {} MB after 100 MB of output", peak >> 20);
         assert!(peak < MEMORY_MAX, "{name}: {peak} bytes of memory");
         assert_plain(name, &String::from_utf8(output.stdout).unwrap());

@@ -288,27 +288,4 @@ pub(crate) fn reach_by(backend: &'static str) {
     BACKEND.set(backend);
 }
 
-/// Short, and long enough for a machine that is busy.
-const CONFIG: &str = r#"
-[default.database]
-url = "sqlite:uphaul.db"
-[default.executor]
-backend = "BACKEND"
-[default.executor.openssh]
-config = "ssh_config"
-known_hosts = "known_hosts"
-[default.executor.libssh2]
-config = "ssh_config"
-known_hosts = "known_hosts"
-[default.service]
-path = "/srv/app"
-unit = "app.service"
-install = "bun install"
-[default.service.health]
-http = "http://{address}:3000/health"
-[default.timeouts]
-connect = "15s"
-install = "60s"
-verify = "40s"
-healthy = "2s"
-"#;
+const CONFIG: &str = include_str!("uphaul.toml");
