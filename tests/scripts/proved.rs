@@ -2,7 +2,7 @@
 
 use super::*;
 
-use uphaul_core::plan::Manager;
+use uphaul_core::plan::{Health, Manager};
 
 #[test]
 fn a_proof_of_long_ago_is_made_anew() {
@@ -44,6 +44,30 @@ fn a_status_that_does_not_come_is_asked_for_again() {
     let failed = found(verified_where_the_second_status("echo no process; exit 1"));
     assert!(failed.contains("it ran and does not any more: the status command says"), "{failed}");
     assert!(failed.contains("no process"), "{failed}");
+}
+
+#[test]
+fn one_answer_is_no_time_of_health_however_long_it_took() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    // Twice as long for one answer as it has to be healthy.
+    let slow = "echo >>.git/asked; sleep 2";
+    hand.plan.service.health = Some(Health::Command(slow.parse().unwrap()));
+    (hand.plan.limits.probe_s, hand.plan.limits.verify_s, hand.plan.limits.healthy_s) = (20, 60, 1);
+    hand.up_to(UpdateStep::Restart);
+    let asked = rig.checkout().join(".git/asked");
+    let _ = std::fs::remove_file(&asked);
+    assert_eq!(hand.update(UpdateStep::Verify), Input::Succeeded(Observation::Nothing));
+    let times = std::fs::read_to_string(&asked).unwrap().lines().count();
+    assert!(times >= 2, "asked {times} times");
+    // One that has no time for a second answer is told why it was not enough.
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.service.health = Some(Health::Command("sleep 3".parse().unwrap()));
+    (hand.plan.limits.probe_s, hand.plan.limits.verify_s, hand.plan.limits.healthy_s) = (20, 2, 1);
+    hand.up_to(UpdateStep::Restart);
+    let told = found(hand.update(UpdateStep::Verify));
+    assert!(told.contains("not healthy for 1 s within 2 s: it was healthy when it was asked last"), "{told}");
 }
 
 #[test]

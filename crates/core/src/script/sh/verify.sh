@@ -3,7 +3,9 @@ read_switch "$U_STATE"
 [ "$s_run:$s_state" != "$U_RUN:failed" ] || fail "the host went back by itself, and did not come to the end of it: $s_note"
 # A reboot since the restart voids it: what runs now was started by nobody who waited for it.
 if [ -e "$kept/restart.$U_PHASE" ] && [ "$(cat "$kept/restart.$U_PHASE")" != "$(boot)" ]; then result rebooted 1; exit 0; fi
-began=$(up) since='' first='' seen='nothing was seen yet' now=$(up)
+# Hundredths of a second since this boot: in whole ones, 1 s may pass between two readings of the same instant.
+fine() { IFS='. ' read -r _up _part _ </proc/uptime; printf '%s' "$((_up * 100 + 1$_part - 100))"; }
+began=$(fine) since='' first='' seen='nothing was seen yet'
 state_of() {
   [ "$U_MANAGER" = systemd ] || return 0
   for unit in $U_UNITS; do
@@ -11,7 +13,7 @@ state_of() {
   done
 }
 while :; do
-  now=$(up)
+  now=$(fine)
   at=$(head_now)
   [ "$at" = "$U_TO" ] || fail "HEAD is $at and not $U_TO: somebody else changes this checkout"
   if [ "$U_MANAGER" = systemd ] && [ -s "$kept/invocations.$U_PHASE" ]; then
@@ -22,8 +24,9 @@ while :; do
     [ -n "$first" ] || first=$id
     [ "$id" = "$first" ] || { state_of; fail "the service does not stay the same process: it was $first it is $id"; }
     if why=$(probe); then
-      [ -n "$since" ] || since=$now
-      [ $(($(up) - since)) -lt "$U_HEALTHY_S" ] || {
+      # From the end of the first good answer to the begin of the last one: a slow answer proves no more than a quick one.
+      [ -n "$since" ] || { since=$(fine); now=$since; }
+      [ $((now - since)) -lt $((U_HEALTHY_S * 100)) ] || {
         put_back
         [ ! -e "$kept/edits_failed" ] || fail "the service is back; the edits by hand do not apply, and are kept in refs/uphaul/edits/$U_RUN"
         result head "$at" || fail 'what is checked out cannot be told (disk full?)'
@@ -38,8 +41,9 @@ while :; do
     # What gave no answer did not say that the service is gone: it is asked again.
     [ "$told" = 2 ] || [ -z "$first" ] || { state_of; fail "it ran and does not any more: $id"; }
   fi
-  [ $((now - began)) -lt "$U_VERIFY_S" ] || break
+  [ $((now - began)) -lt $((U_VERIFY_S * 100)) ] || break
   sleep 0.25
 done
+[ -z "$since" ] || seen='it was healthy when it was asked last, and not for long enough'
 state_of
 fail "not healthy for $U_HEALTHY_S s within $U_VERIFY_S s: $seen"
