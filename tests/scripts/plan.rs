@@ -75,3 +75,18 @@ fn a_plan_speaks_of_sudo_only_where_it_is_needed() {
         "timeout 5 wget --no-config -nv --max-redirect=0 -t 1 -T 5 -O /dev/null -- http://127.0.0.1:1/h"
     );
 }
+
+#[test]
+fn no_command_carries_the_same_script_twice() {
+    let rig = Rig::new();
+    let mut hand = Hand::new(&rig, "v2", 1);
+    hand.plan.deadman = Some(uphaul_core::plan::Deadman { window_s: 300 });
+    let record = (Step::Prepare(PrepareStep::Record), Action::Record);
+    for (step, action) in [record].into_iter().chain(script::steps_of_update(&hand.plan)) {
+        let command = Command { step, attempt: Attempt::FIRST, action };
+        let words = script::lower(&hand.plan, &command, &hand.context());
+        let texts = words.argv.iter().chain(words.env.values()).map(String::as_str).collect::<Vec<_>>();
+        let begins = texts.concat().matches("# What every script of Uphaul begins with.").count();
+        assert_eq!(begins, 1, "{step:?}");
+    }
+}

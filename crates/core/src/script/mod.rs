@@ -126,19 +126,20 @@ pub fn lower(plan: &Plan, command: &Command, context: &Context<'_>) -> RemoteCom
         | Action::Arm(_)
         | Action::Confirm => "",
     };
-    env.insert("U_BODY".into(), [LIB, WAY, BODY, signed, script].concat());
+    // Both the runner and the body begin with it, and the switch; each command carries it once.
+    env.insert("U_LIB".into(), LIB.into());
+    env.insert("U_BODY".into(), [WAY, BODY, signed, script].concat());
     env.insert("U_JOB_TEXT".into(), [CLOCK, JOB].concat());
     if matches!(command.action, Action::Arm(_)) {
         env.extend(switch(plan));
     }
-    remote(plan, [LIB, RUNNER].concat(), env, limit + SLACK_S + back)
+    remote(plan, ["eval \"$U_LIB\"\n", RUNNER].concat(), env, limit + SLACK_S + back)
 }
 
 /// What the dead-man's switch is made of: how it waits, and the steps of a rollback as a driver would have them done.
 fn switch(plan: &Plan) -> BTreeMap<String, String> {
     let limits = revert_limits(plan);
     [
-        ("U_LIB", LIB.to_owned()),
         ("U_SHARED", BODY.to_owned()),
         ("U_SWITCH", include_str!("sh/switch.sh").to_owned()),
         ("U_REVERT_CHECKOUT", CHECKOUT.to_owned()),

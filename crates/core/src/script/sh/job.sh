@@ -37,6 +37,7 @@ began=$(up)
 # `timeout` holds both locks too: a body whose job was killed still keeps everybody else out until its end.
 body() {
   timeout -k 10 "$1" sh -c "exec 8>&- 9>&-
+$U_LIB
 $U_BODY" >&7 2>&1 7>&- </dev/null & body=$!
   wait "$body"; rc=$?
   kill -s KILL -- "-$body" 2>/dev/null
