@@ -76,7 +76,9 @@ fn read(file: &Path) -> Result<Option<String>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(cannot(error.to_string())),
     };
-    let mut bytes = Vec::new();
+    // Else it is read by 32 bytes first: `take` hides the size of a file.
+    let size = opened.metadata().map_or(0, |about| about.len()).min(FILE_MAX);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     opened.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(error.to_string()))?;
     if bytes.len() as u64 > FILE_MAX {
         return Err(cannot(format!("it has more than {FILE_MAX} bytes")));

@@ -29,6 +29,7 @@ mod survey;
 mod trust;
 mod tunnel;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -210,6 +211,17 @@ impl Drop for Ring {
     }
 }
 
+/// Wakes the thread when it is dropped, unless the answer was there: then the thread has nothing to look at.
+struct Cancelled(Option<Arc<Wake>>);
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        if let Some(wake) = &self.0 {
+            wake.ring();
+        }
+    }
+}
+
 struct Libssh2Session {
     label: String,
     /// Dropped before the thread is woken.
@@ -223,9 +235,19 @@ impl RemoteSession for Libssh2Session {
     async fn run(&mut self, command: &RemoteCommand) -> Result<Output, ExecError> {
         let frame = Frame::new(command, random()?)?;
         // Dropped in the opposite order: first the answer is not wanted any more, then the thread is woken.
-        let _cancelled = Ring(Arc::clone(&self.ring.0));
+        let mut cancelled = Cancelled(Some(Arc::clone(&self.ring.0)));
         let (reply, answer) = oneshot::channel();
-        let order = Order { command: command.clone(), frame, reply };
+        // Its words and values stand in the frame, and are long: no second copy of them goes along.
+        let said = RemoteCommand {
+            argv: command.argv.iter().take(1).cloned().collect(),
+            dir: None,
+            env: BTreeMap::new(),
+            stdin: command.stdin.clone(),
+            timeout: command.timeout,
+            user: command.user.clone(),
+            output_max: command.output_max,
+        };
+        let order = Order { command: said, frame, reply };
         let broke_off = || {
             ExecError::after(
                 ExecErrorKind::Lost,
@@ -234,7 +256,9 @@ impl RemoteSession for Libssh2Session {
         };
         self.orders.as_ref().and_then(|orders| orders.send(order).ok()).ok_or_else(broke_off)?;
         self.ring.0.ring();
-        answer.await.unwrap_or_else(|_| Err(broke_off()))
+        let answered = answer.await.unwrap_or_else(|_| Err(broke_off()));
+        cancelled.0 = None;
+        answered
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), ExecError> {

@@ -28,6 +28,7 @@ const STDERR: i32 = 1;
 
 /// A command to run.
 pub(crate) struct Order {
+    /// All but what only the frame needs to know.
     pub(crate) command: RemoteCommand,
     pub(crate) frame: Frame,
     /// Its other side is dropped when nobody wants the result any more.
