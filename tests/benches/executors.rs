@@ -26,7 +26,7 @@ const SESSIONS: usize = 300;
 const FLOOD_MB: u64 = 100;
 /// How often all hosts are updated, since time is counted in steps of 10 ms.
 const ROUNDS: usize = 3;
-/// Asked for once: it is a program that says it, and no executor is to pay for that.
+/// Asked for once: it is a program that says it, and no host is to cost that.
 static USER: LazyLock<String> = LazyLock::new(user);
 
 fn main() -> ExitCode {

@@ -77,7 +77,7 @@ fn a_plan_speaks_of_sudo_only_where_it_is_needed() {
 }
 
 #[test]
-fn no_command_carries_the_same_script_twice() {
+fn no_command_carries_the_library_of_the_scripts_twice() {
     let rig = Rig::new();
     let mut hand = Hand::new(&rig, "v2", 1);
     hand.plan.deadman = Some(uphaul_core::plan::Deadman { window_s: 300 });

@@ -60,14 +60,55 @@ fn one_answer_is_no_time_of_health_however_long_it_took() {
     assert_eq!(hand.update(UpdateStep::Verify), Input::Succeeded(Observation::Nothing));
     let times = std::fs::read_to_string(&asked).unwrap().lines().count();
     assert!(times >= 2, "asked {times} times");
-    // One that has no time for a second answer is told why it was not enough.
-    let rig = Rig::new();
-    let mut hand = Hand::new(&rig, "v2", 1);
-    hand.plan.service.health = Some(Health::Command("sleep 3".parse().unwrap()));
-    (hand.plan.limits.probe_s, hand.plan.limits.verify_s, hand.plan.limits.healthy_s) = (20, 2, 1);
+}
+
+/// Verifies for 2 s, with a health command that is only good when they are over, and ends as told when it is asked again.
+fn verified_late(rig: &Rig, then: &str) -> Input {
+    let mut hand = Hand::new(rig, "v2", 1);
     hand.up_to(UpdateStep::Restart);
-    let told = found(hand.update(UpdateStep::Verify));
-    assert!(told.contains("not healthy for 1 s within 2 s: it was healthy when it was asked last"), "{told}");
+    let slow = format!("echo >>.git/asked; sleep 2; [ $(wc -l <.git/asked) = 1 ] || {{ {then}; }}");
+    hand.plan.service.health = Some(Health::Command(slow.parse().unwrap()));
+    (hand.plan.limits.probe_s, hand.plan.limits.verify_s, hand.plan.limits.healthy_s) = (20, 2, 1);
+    hand.update(UpdateStep::Verify)
+}
+
+#[test]
+fn who_is_healthy_when_the_time_is_over_may_show_that_it_stays_so() {
+    let rig = Rig::new();
+    assert_eq!(verified_late(&rig, "true"), Input::Succeeded(Observation::Nothing));
+    let rig = Rig::new();
+    let told = found(verified_late(&rig, "echo gone; exit 4"));
+    assert!(told.contains("not healthy for 1 s within 2 s: health command: exit 4 gone"), "{told}");
+}
+
+/// How often a service that is always healthy is asked before it is so for a second, where the host tells its uptime in this
+/// form of printf (seconds and hundredths), begins 0.9 s after its boot, and an answer takes 0.3 s.
+fn asked_where_uptime_is(form: &str) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let stubs = r#"
+        tell() { printf "$FORM\n" "$(($1 / 100))" "$(($1 % 100))" >uptime; echo "$1" >real; }
+        probe() { tell "$(($(cat real) + 30))"; echo >>asked; }
+        sleep() { :; }; read_switch() { s_run='' s_state=''; }; boot() { echo boot; }
+        head_now() { echo to; }; identity() { echo 7; }; put_back() { :; }; result() { echo "$1"; }; fail() { echo "$1"; exit 3; }
+        kept=. U_TO=to U_RUN=run U_STATE=. U_PHASE=update U_MANAGER=commands U_VERIFY_S=60 U_HEALTHY_S=1
+        tell 90
+    "#;
+    let verify = include_str!("../../crates/core/src/script/sh/verify.sh").replace("/proc/uptime", "uptime");
+    let mut sh = std::process::Command::new("sh");
+    sh.arg("-c").arg(format!("{stubs}\n{verify}")).env("FORM", form).current_dir(folder.path());
+    let output = sh.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "head\n", "{:?}", String::from_utf8(output.stderr));
+    std::fs::read_to_string(folder.path().join("asked")).unwrap().lines().count()
+}
+
+#[test]
+fn a_second_is_a_second_in_every_form_of_uptime() {
+    // The first answer was there at 1.2 s: what is asked at 2.4 s is the first that is a second later.
+    assert_eq!(asked_where_uptime_is("%d.%02d 5.00"), 6);
+    // In whole seconds, as containers are told it (lxcfs, by its version), only what is asked at 3.0 s surely is.
+    for whole in ["%d.00 5.00%.0s", "%d.0 5.0%.0s", "%d 5%.0s"] {
+        assert_eq!(asked_where_uptime_is(whole), 8, "{whole}");
+    }
 }
 
 #[test]
@@ -107,7 +148,7 @@ fn what_cannot_be_sent_later_is_told_before_anything_is_touched() {
     assert_eq!(hand.preflight().problems, []);
     // The switch has all of it once more.
     hand.plan.deadman = Some(uphaul_core::plan::Deadman { window_s: 300 });
-    hand.plan.service.env = long(50_000);
+    hand.plan.service.env = long(60_000);
     let problems = hand.preflight().problems;
     let told = problems.iter().find(|problem| problem.code == "too-large").unwrap();
     assert!(told.found.contains("bytes more than a command can carry"), "{told:?}");

@@ -42,7 +42,7 @@ use uphaul_core::ports::{
 };
 use zeroize::Zeroizing;
 
-use crate::link::{Caller, Wake};
+use crate::link::{Caller, Cancelled, Wake};
 use crate::session::{Order, Worker};
 use crate::settings::Settings;
 use crate::stage::Stage;
@@ -211,17 +211,6 @@ impl Drop for Ring {
     }
 }
 
-/// Wakes the thread when it is dropped, unless the answer was there: then the thread has nothing to look at.
-struct Cancelled(Option<Arc<Wake>>);
-
-impl Drop for Cancelled {
-    fn drop(&mut self) {
-        if let Some(wake) = &self.0 {
-            wake.ring();
-        }
-    }
-}
-
 struct Libssh2Session {
     label: String,
     /// Dropped before the thread is woken.
@@ -235,7 +224,7 @@ impl RemoteSession for Libssh2Session {
     async fn run(&mut self, command: &RemoteCommand) -> Result<Output, ExecError> {
         let frame = Frame::new(command, random()?)?;
         // Dropped in the opposite order: first the answer is not wanted any more, then the thread is woken.
-        let mut cancelled = Cancelled(Some(Arc::clone(&self.ring.0)));
+        let mut cancelled = Cancelled::new(Arc::clone(&self.ring.0));
         let (reply, answer) = oneshot::channel();
         // Its words and values stand in the frame, and are long: no second copy of them goes along.
         let said = RemoteCommand {
@@ -257,7 +246,7 @@ impl RemoteSession for Libssh2Session {
         self.orders.as_ref().and_then(|orders| orders.send(order).ok()).ok_or_else(broke_off)?;
         self.ring.0.ring();
         let answered = answer.await.unwrap_or_else(|_| Err(broke_off()));
-        cancelled.0 = None;
+        cancelled.answered();
         answered
     }
 

@@ -57,6 +57,28 @@ impl Wake {
     }
 }
 
+/// Wakes a thread when it is dropped, unless there was an answer: then the thread has nothing to look at.
+pub(crate) struct Cancelled(Option<Arc<Wake>>);
+
+impl Cancelled {
+    pub(crate) fn new(wake: Arc<Wake>) -> Self {
+        Self(Some(wake))
+    }
+
+    /// The thread has answered.
+    pub(crate) fn answered(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        if let Some(wake) = &self.0 {
+            wake.ring();
+        }
+    }
+}
+
 /// On whose behalf a thread waits.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller<'a> {
@@ -274,4 +296,33 @@ pub(crate) fn is_disconnect(error: &ssh2::Error) -> bool {
         libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND,
     ]
     .contains(&code(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_up_wakes_the_thread_and_who_was_answered_does_not() {
+        let wake = Arc::new(Wake::new().unwrap());
+        let caller = Caller { wake: &wake, gone: &|| false };
+        let mut cancelled = Cancelled::new(Arc::clone(&wake));
+        cancelled.answered();
+        drop(cancelled);
+        let is_rung = || {
+            let mut polled = [PollFd::from_borrowed_fd(wake.fd(), PollFlags::IN)];
+            poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+        };
+        assert!(!is_rung());
+        for _ in 0..1000 {
+            drop(Cancelled::new(Arc::clone(&wake)));
+        }
+        assert!(is_rung());
+        // However often it was rung before: it is heard until it is quiet, and once more when it rings again.
+        while is_rung() {
+            caller.wait_for_wake(Instant::now() + Duration::from_secs(60)).unwrap();
+        }
+        wake.ring();
+        assert!(is_rung());
+    }
 }

@@ -90,7 +90,7 @@ impl Frame {
     pub fn new(command: &RemoteCommand, random: u128) -> Result<Self, ExecError> {
         Self::check(command)?;
         let mark = format!("uphaul-{random:032x}");
-        Ok(Self { opening: framed(script(command, &mark)).into_bytes(), mark })
+        Ok(Self { opening: framed(&script(command, &mark)), mark })
     }
 
     /// Says whether a command can be sent, without making its frame.
@@ -150,12 +150,15 @@ fn check(command: &RemoteCommand) -> Result<(), String> {
 fn script(command: &RemoteCommand, mark: &str) -> String {
     // In one piece from the beginning: our scripts have tens of kilobytes, an eighth more when they are quoted.
     let mut inner = String::with_capacity(command.size() / 8 * 9 + 8192);
+    if command.user.is_none() {
+        line(&mut inner, "_uphaul_user=");
+    }
     line(&mut inner, &format!("_uphaul_mark={mark} _uphaul_stdin={}", command.stdin.len()));
     line(&mut inner, &format!("_uphaul_limit={}", seconds(command.timeout)));
     given(&mut inner, command);
     inner.push_str(include_str!("frame.sh"));
     let Some(user) = &command.user else {
-        return format!("_uphaul_user=\n{inner}");
+        return inner;
     };
     let become_user = format!("_uphaul_user={}\n", word(user.as_str()));
     let mut outer = become_user.clone();
@@ -207,9 +210,8 @@ fn exportable(name: &str) -> bool {
     first_ok && rest_ok && !shells_own
 }
 
-fn framed(mut script: String) -> String {
-    script.insert_str(0, &format!("{}\n", script.len()));
-    script
+fn framed(script: &str) -> Vec<u8> {
+    format!("{}\n{script}", script.len()).into_bytes()
 }
 
 /// A time as coreutils read it, at least a millisecond (0 would mean no limit) and at most 30 years.

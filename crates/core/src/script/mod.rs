@@ -262,7 +262,9 @@ fn limit_s(plan: &Plan, action: &Action) -> u32 {
             RestartLimit::Unit => 90,
             RestartLimit::Seconds(limit) => limit,
         },
-        Action::Verify(_) => limits.verify_s + limits.probe_s + 15,
+        // Three times the status and the health check may be on their way when a time is over: the first good answers, those
+        // that come too early, and the last ones.
+        Action::Verify(_) => limits.verify_s + limits.healthy_s + 6 * limits.probe_s + 15,
         Action::Arm(_) | Action::Confirm => 60,
     }
 }
@@ -337,7 +339,7 @@ fn managed(manager: &Manager, env: &mut BTreeMap<String, String>) {
 }
 
 /// The environment of the operator's commands, as words that `eval` reads: the one place where a script evaluates
-/// what it was given, and every value in it is quoted by [`word`].
+/// values that it was given, and every one in it is quoted by [`word`].
 fn environment(plan: &Plan) -> String {
     let mut all: BTreeMap<String, String> =
         plan.service.env.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
