@@ -21,8 +21,8 @@ const OPEN_MAX: Duration = Duration::from_secs(30);
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// How many channels may be closing at the same time; with more the session is of no use.
 const CLOSING_MAX: usize = 8;
-/// How much one read takes.
-const READ_SIZE: usize = 32 * 1024;
+/// How much one read takes. Each session has that much while a command runs, and there may be hundreds.
+const READ_SIZE: usize = 16 * 1024;
 /// SSH's number of stderr.
 const STDERR: i32 = 1;
 
