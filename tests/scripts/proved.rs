@@ -146,7 +146,7 @@ fn what_cannot_be_sent_later_is_told_before_anything_is_touched() {
     let long = |len: usize| [("LONG".parse().unwrap(), "x".repeat(len))].into();
     hand.plan.service.env = long(20_000);
     assert_eq!(hand.preflight().problems, []);
-    // The switch has all of it once more.
+    // Arm carries the scripts of the switch, too: what is left for the environment is less.
     hand.plan.deadman = Some(uphaul_core::plan::Deadman { window_s: 300 });
     hand.plan.service.env = long(60_000);
     let problems = hand.preflight().problems;
